@@ -1,0 +1,27 @@
+from .geometry import (
+    box_areas,
+    clip_boxes,
+    crop_resize_affine,
+    hflip_affine,
+    jitter_boxes,
+    map_boxes,
+    map_points,
+    view_window,
+    visible_boxes,
+)
+from .region_data_sample import RegionBatch, RegionDataSample, batch_regions
+
+__all__ = [
+    "RegionBatch",
+    "RegionDataSample",
+    "batch_regions",
+    "box_areas",
+    "clip_boxes",
+    "crop_resize_affine",
+    "hflip_affine",
+    "jitter_boxes",
+    "map_boxes",
+    "map_points",
+    "view_window",
+    "visible_boxes",
+]
