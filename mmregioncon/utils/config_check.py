@@ -1,0 +1,154 @@
+"""Typos in configs and ``--cfg-options``, told with file, key and the likely meaning."""
+
+import inspect
+import re
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+from mmengine.runner import Runner
+
+# How alike two keys must be before one is taken for a typo of the other.
+SIMILARITY = 0.8
+# Top-level keys that mmdet, MMEngine or our tools read besides Runner's arguments.
+EXTRA_KEYS = {
+    "custom_imports", "env_cfg", "find_unused_parameters", "model_wrapper_cfg", "runner_type",
+    "sync_bn", "work_dir",
+}  # fmt: skip
+RUNNER_KEYS = (set(inspect.signature(Runner.__init__).parameters) | EXTRA_KEYS) - {"self", "cfg"}
+
+
+class ConfigError(ValueError):
+    """A key or value of a config is wrong; the message names file, key and remedy."""
+
+
+def _suggest(key, candidates):
+    """Return `` Did you mean 'x'?`` or an empty string."""
+    close = get_close_matches(str(key), [str(name) for name in candidates], 1, SIMILARITY)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def check_top_level(cfg):
+    """Raise ConfigError if a top-level key looks like a typo of one that Runner reads.
+
+    Other top-level names are fine: configs keep helper variables there.
+    """
+    for key in cfg:
+        suggestion = "" if key in RUNNER_KEYS else _suggest(key, RUNNER_KEYS - set(cfg))
+        if suggestion:
+            raise ConfigError(f"{cfg.filename}: nothing reads the key {key!r}.{suggestion}")
+
+
+def check_options(cfg, options):
+    """Raise ConfigError for ``--cfg-options`` that would silently change nothing.
+
+    A key that the config lacks is accepted if it is one of Runner's, or a new argument of
+    something with a ``type``, whose constructor refuses unknown ones. A key that
+    resembles one beside it is taken for a typo of that.
+
+    Args:
+        cfg: The config before the options are merged.
+        options: Dotted key path to value.
+    """
+    for path in options:
+        _check_path(cfg, path)
+
+
+def _check_path(cfg, path):
+    node, parents = cfg, []
+    for key in path.split("."):
+        where = ".".join(parents) or "the top level"
+        if isinstance(node, (list, tuple)):
+            if not key.isdigit() or int(key) >= len(node):
+                raise _option_error(cfg, path, f"{where} is a list of {len(node)} items.")
+            node = node[int(key)]
+        elif hasattr(node, "keys"):
+            if key not in node:
+                _check_new_key(cfg, path, key, node, where)
+                return
+            node = node[key]
+        else:  # a value that becomes a dict: grad_clip=None -> grad_clip.max_norm=1
+            return
+        parents.append(key)
+
+
+def _check_new_key(cfg, path, key, node, where):
+    known = RUNNER_KEYS | set(node) if node is cfg else set(node)
+    suggestion = _suggest(key, known - {key})
+    if node is cfg and key in RUNNER_KEYS:
+        return
+    if suggestion or (node is cfg):
+        raise _option_error(cfg, path, f"{key!r} is not a key of {where}.{suggestion}")
+
+
+def _option_error(cfg, path, reason):
+    return ConfigError(f"--cfg-options {path}: {reason} The config is {cfg.filename}.")
+
+
+@contextmanager
+def explain_build_errors(cfg):
+    """Turn the registries' TypeError and KeyError into a ConfigError that names the key.
+
+    Only errors raised while something is built from ``cfg`` are touched.
+    """
+    try:
+        yield
+    except (TypeError, KeyError) as error:
+        explained = _explain(cfg, error)
+        if explained is None:
+            raise
+        raise ConfigError(explained) from error
+
+
+def _explain(cfg, error):
+    frame = _innermost_build(error.__traceback__)
+    unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    unknown_type = re.search(r"(\S+) is not in the \S+::.* registry", str(error))
+    if frame is None:
+        return None
+    if isinstance(error, TypeError) and unexpected and "obj_cls" in frame:
+        key, built = unexpected.group(1), frame["obj_cls"]
+        message = f"{built.__name__} has no argument {key!r}."
+        known, places = _arguments(built), _find(cfg, lambda k, v: k == key)
+    elif isinstance(error, KeyError) and unknown_type:
+        name = unknown_type.group(1).strip("'\"")
+        message = f"no {frame['registry'].name} is called {name!r}."
+        key, known = name.split(".")[-1], frame["registry"].module_dict
+        places = _find(cfg, lambda k, v: k == "type" and v == name)
+    else:
+        return None
+    where = " or ".join(places) or "a key set by a default"
+    return f"{cfg.filename}: {where}: {message}{_suggest(key, known)}"
+
+
+def _innermost_build(traceback):
+    """Return the locals of the innermost ``build_from_cfg`` frame, None without one."""
+    found = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_name == "build_from_cfg":
+            found = traceback.tb_frame.f_locals
+        traceback = traceback.tb_next
+    return found
+
+
+def _arguments(built):
+    """Return the names of the arguments that a class (with its bases) or a function takes."""
+    classes = built.__mro__ if inspect.isclass(built) else (built,)
+    functions = [vars(c).get("__init__") if inspect.isclass(c) else c for c in classes]
+    functions = [function for function in functions if inspect.isfunction(function)]
+    return {name for function in functions for name in inspect.signature(function).parameters}
+
+
+def _find(node, matches, path=""):
+    """Return the dotted paths below ``node`` whose key and value match."""
+    if hasattr(node, "items"):
+        items = list(node.items())
+    elif isinstance(node, (list, tuple)):
+        items = list(enumerate(node))
+    else:
+        return []
+    found = []
+    for key, value in items:
+        here = f"{path}.{key}" if path else str(key)
+        found += [here] if matches(key, value) else []
+        found += _find(value, matches, here)
+    return found
