@@ -1,0 +1,16 @@
+from .formatting import PackRegionInputs
+from .loading import BadImageError, LoadRegionImage
+from .pair_regions import RegionCutout, SelectPairRegions
+from .views import RegionMultiView, RegionRandomFlip, RegionRandomResizedCrop, RegionResize
+
+__all__ = [
+    "BadImageError",
+    "LoadRegionImage",
+    "PackRegionInputs",
+    "RegionCutout",
+    "RegionMultiView",
+    "RegionRandomFlip",
+    "RegionRandomResizedCrop",
+    "RegionResize",
+    "SelectPairRegions",
+]

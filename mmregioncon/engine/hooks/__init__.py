@@ -1,0 +1,7 @@
+"""Hooks for pre-training and transfer."""
+
+from .load_report import LoadReportHook
+from .region_views import RegionViewsHook
+from .rng_state import RNGStateHook
+
+__all__ = ["LoadReportHook", "RNGStateHook", "RegionViewsHook"]

@@ -1,0 +1,3 @@
+from .online_constructor import OnlineOptimWrapperConstructor
+
+__all__ = ["OnlineOptimWrapperConstructor"]

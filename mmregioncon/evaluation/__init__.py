@@ -1,0 +1,1 @@
+"""Metrics that say during pre-training whether it learns."""

@@ -1,0 +1,4 @@
+from .base import RegionContrastModel
+from .soco import SoCo
+
+__all__ = ["RegionContrastModel", "SoCo"]

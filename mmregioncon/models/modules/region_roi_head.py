@@ -1,0 +1,64 @@
+"""Regions -> vectors, by the modules of a detector's RoI head."""
+
+import torch
+from mmengine.model import BaseModule
+
+from mmregioncon.registry import MODELS
+
+
+@MODELS.register_module()
+class RegionRoIHead(BaseModule):
+    """RoI extractor and the trunk of a detector's RoI head, named as the detector names them.
+
+    With an FPN the trunk is ``bbox_head`` (convolutions and layers shared by classifier and
+    regressor); in a C4 detector it is ``shared_head`` (res5), averaged over the RoI.
+
+    Args:
+        bbox_roi_extractor: config of the extractor.
+        bbox_head: config of a :class:`BBoxHeadTrunk`.
+        shared_head: config of e.g. ``mmdet.ResLayer``.
+        embed_all_levels: embed each box on every level and keep its own level's vector. The
+            vectors of one batch differ only through BatchNorm's statistics (the SoCo release
+            does this), and the head works once per level.
+    """
+
+    def __init__(
+        self,
+        bbox_roi_extractor,
+        bbox_head=None,
+        shared_head=None,
+        embed_all_levels=False,
+        init_cfg=None,
+    ):
+        super().__init__(init_cfg)
+        if (bbox_head is None) == (shared_head is None):
+            raise ValueError("model.roi_head needs one of bbox_head (FPN) and shared_head (C4)")
+        self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
+        if bbox_head is not None:
+            self.bbox_head = MODELS.build(bbox_head)
+        else:
+            self.shared_head = MODELS.build(shared_head)
+        self.embed_all_levels = embed_all_levels
+
+    def forward(self, feats, rois):
+        """Embed regions.
+
+        Args:
+            feats: tuple of ``(B, C, H, W)`` feature maps, finest first.
+            rois: ``(N, 5)`` float32, image index and xyxy in view pixels.
+
+        Returns:
+            torch.Tensor: ``(N, D)``.
+        """
+        if not self.embed_all_levels:
+            return self._embed(self.bbox_roi_extractor(feats, rois))
+        extractor = self.bbox_roi_extractor
+        levels = extractor.map_roi_levels(rois, extractor.num_inputs)
+        maps = [layer(feat.float(), rois) for layer, feat in zip(extractor.roi_layers, feats)]
+        embedded = self._embed(torch.cat(maps)).view(len(maps), len(rois), -1)
+        return embedded[levels, torch.arange(len(rois), device=rois.device)]
+
+    def _embed(self, roi_feats):
+        if hasattr(self, "bbox_head"):
+            return self.bbox_head(roi_feats)
+        return self.shared_head(roi_feats).mean(dim=(2, 3))
