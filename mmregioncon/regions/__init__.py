@@ -1,0 +1,43 @@
+"""Where regions come from: proposers, filters, the RegionStore and its imports and exports."""
+
+from .coco import CocoBoxes, export_coco, import_coco, read_coco
+from .filters import build_filter, ccop_filter, nms, no_filter, soco_filter
+from .generate import generate_regions
+from .images import ImageList, list_images, read_image
+from .proposers import (
+    CocoRegions,
+    FelzenszwalbRegions,
+    GridRegions,
+    RandomRegions,
+    SelectiveSearch,
+)
+from .soco import import_soco
+from .store import RegionRow, RegionStore, RegionStoreError, write_store
+from .validate import validate_store
+
+__all__ = [
+    "CocoBoxes",
+    "CocoRegions",
+    "FelzenszwalbRegions",
+    "GridRegions",
+    "ImageList",
+    "RandomRegions",
+    "RegionRow",
+    "RegionStore",
+    "RegionStoreError",
+    "SelectiveSearch",
+    "build_filter",
+    "ccop_filter",
+    "export_coco",
+    "generate_regions",
+    "import_coco",
+    "import_soco",
+    "list_images",
+    "nms",
+    "no_filter",
+    "read_coco",
+    "read_image",
+    "soco_filter",
+    "validate_store",
+    "write_store",
+]
