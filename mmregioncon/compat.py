@@ -131,7 +131,12 @@ def allow_mmengine_checkpoints():
 
 
 def register_config_scope():
-    """Make ``_base_ = 'mmregioncon::...'`` known to MMEngine's config reader."""
+    """Make ``_base_ = 'mmregioncon::...'`` known to MMEngine's config reader.
+
+    MMEngine asks pkg_resources for a distribution's folder, which is wrong for an editable
+    install. For a name that is no distribution it takes the folder of the module's file:
+    that of ``mmregioncon/version.py`` is right however the package was installed.
+    """
     from mmengine.config.utils import MODULE2PACKAGE
 
-    MODULE2PACKAGE.setdefault("mmregioncon", "mmregioncon")
+    MODULE2PACKAGE["mmregioncon"] = "mmregioncon.version"

@@ -1,0 +1,117 @@
+"""Typos in configs get an error that names file, key and remedy."""
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+from mmregioncon.utils.config_check import (
+    ConfigError,
+    check_options,
+    check_top_level,
+    explain_build_errors,
+)
+
+THINGS = Registry("thing")
+
+
+@THINGS.register_module()
+class Base:
+    def __init__(self, depth=1, inner=None):
+        self.inner = THINGS.build(inner) if inner else None
+
+
+@THINGS.register_module()
+class Derived(Base):
+    def __init__(self, width=2, **kwargs):
+        super().__init__(**kwargs)
+
+
+def _config(**items):
+    return Config(items, cfg_text="toy", filename="configs/toy.py")
+
+
+CFG = _config(
+    model=dict(type="Derived", backbone=dict(depth=18), heads=[dict(width=1)]),
+    optim_wrapper=dict(optimizer=dict(lr=0.1), clip_grad=None),
+    train_cfg=dict(max_epochs=1),
+)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "model.backbone.depth",
+        "model.backbone.with_cp",
+        "model.heads.0.width",
+        "optim_wrapper.clip_grad.max_norm",
+        "load_from",
+        "resume",
+        "randomness.seed",
+    ],
+)
+def test_sound_options_pass(path):
+    check_options(CFG, {path: 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("model.bakbone.depth", "'bakbone' is not a key of model. Did you mean 'backbone'?"),
+        ("model.backbone.dpeth", "'dpeth' is not a key of model.backbone. Did you mean 'depth'?"),
+        ("modle.backbone.depth", "'modle' is not a key of the top level. Did you mean 'model'?"),
+        ("train_cfg.max_epoch", "Did you mean 'max_epochs'?"),
+        ("load_form", "Did you mean 'load_from'?"),
+        ("nonsense", "'nonsense' is not a key of the top level."),
+        ("model.heads.1.width", "model.heads is a list of 1 items."),
+    ],
+)
+def test_wrong_option_names_key_file_and_meaning(path, told):
+    with pytest.raises(ConfigError) as raised:
+        check_options(CFG, {path: 1})
+    assert str(raised.value).startswith(f"--cfg-options {path}: ")
+    assert told in str(raised.value)
+    assert "configs/toy.py" in str(raised.value)
+
+
+def test_top_level_typo():
+    with pytest.raises(ConfigError, match="configs/toy.py.*'optim_wraper'.*'optim_wrapper'"):
+        check_top_level(_config(optim_wraper=dict()))
+    check_top_level(_config(optim_wrapper=dict(), train_pipeline=[], img_size=3, data_root="x"))
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (
+            dict(type="Derived", widht=1),
+            "model.widht: Derived has no argument 'widht'. Did you mean 'width'?",
+        ),
+        (
+            dict(type="Base", inner=dict(type="Base", dpeth=1)),
+            "model.inner.dpeth: Base has no argument 'dpeth'. Did you mean 'depth'?",
+        ),
+        (
+            dict(type="Base", inner=dict(type="Drived")),
+            "model.inner.type: no thing is called 'Drived'. Did you mean 'Derived'?",
+        ),
+    ],
+)
+def test_build_error_names_file_and_key(model, told):
+    cfg = _config(model=model)
+    with pytest.raises(ConfigError) as raised, explain_build_errors(cfg):
+        THINGS.build(cfg.model)
+    assert str(raised.value).startswith("configs/toy.py: ")
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize("error", [TypeError("f() got an unexpected keyword argument 'x'")])
+def test_errors_outside_building_are_left_alone(error):
+    with pytest.raises(type(error)) as raised, explain_build_errors(CFG):
+        raise error
+    assert raised.value is error
+
+
+def test_explained_error_keeps_its_cause():
+    with pytest.raises(ConfigError) as raised, explain_build_errors(CFG):
+        THINGS.build(dict(type="Base", x=1))
+    assert isinstance(raised.value.__cause__, TypeError)
