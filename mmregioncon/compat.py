@@ -8,6 +8,8 @@ import importlib
 from dataclasses import dataclass
 from importlib import metadata
 
+from packaging.version import Version
+
 INSTALL_HINT = "run `bash tools/install.sh`, or see docs/install.md"
 
 
@@ -70,12 +72,10 @@ def check_versions(requirements=REQUIREMENTS, find_version=installed_version):
 
 
 def _in_window(version, requirement):
-    from mmengine.utils import digit_version
-
-    version = digit_version(version)
-    if version < digit_version(requirement.minimum):
+    version = Version(version)
+    if version < Version(requirement.minimum):
         return False
-    return requirement.maximum is None or version < digit_version(requirement.maximum)
+    return requirement.maximum is None or version < Version(requirement.maximum)
 
 
 def _history_buffer_method(owner, name):
@@ -124,9 +124,8 @@ def allow_mmengine_checkpoints():
     torch >= 2.6 loads so by default, and MMEngine's resume relies on the default.
     """
     import torch
-    from mmengine.utils import digit_version
 
-    if digit_version(torch.__version__) >= digit_version("2.6"):
+    if Version(torch.__version__) >= Version("2.6"):
         torch.serialization.add_safe_globals(checkpoint_globals())
 
 
