@@ -63,6 +63,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["mmregioncon", "mmregioncon.*"]),
+    package_data={"mmregioncon.visualization": ["*.html"]},
     # The OpenMMLab packages are no install_requires: pip would put them over the
     # onedl forks, which bring the same import names. mmregioncon checks at import.
     install_requires=read_requirements("runtime"),
