@@ -100,10 +100,12 @@ def read_coco(path, images_from=None):
             )
         annotations, content, path_of_images = content, load_json(images_from), images_from
     else:
-        annotations, path_of_images = content.get("annotations"), path
+        annotations, path_of_images = None, path
+    ids, paths, shapes = _checked_images(content, path_of_images)
+    if annotations is None:
+        annotations = content.get("annotations")
         if not isinstance(annotations, list):
             raise ValueError(f"{path}: no 'annotations' list; wanted a COCO JSON")
-    ids, paths, shapes = _checked_images(content, path_of_images)
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     owners, xywh, scores, counts = _checked_annotations(annotations, ids, path)
     return _group(paths, shapes, owners, xywh, scores, counts, digest)

@@ -8,8 +8,6 @@ import functools
 import inspect
 
 import numpy as np
-import torch
-from torchvision.ops import nms as torchvision_nms
 
 
 def box_sizes(boxes):
@@ -50,20 +48,33 @@ def top_k(scores, k):
     return np.argsort(-scores, kind="stable")[:k]
 
 
-def nms(boxes, order, iou_thr):
+def nms(boxes, order, iou_thr, top=None):
     """Greedy non-maximum suppression.
+
+    In NumPy, as ``torchvision.ops`` would cost every start of a tool seconds of imports.
 
     Args:
         boxes: ``(K, 4)`` float32 xyxy.
         order: ``(K,)`` indices, the one to keep first in front.
         iou_thr: a box with a higher IoU to a kept one is dropped.
+        top: stop when so many are kept.
 
     Returns:
         np.ndarray: indices of the kept boxes, in ``order``'s order.
     """
-    ranks = torch.arange(len(order), 0, -1, dtype=torch.float32)
-    kept = torchvision_nms(torch.from_numpy(boxes[order]), ranks, iou_thr)
-    return order[kept.numpy()]
+    rest, kept = np.asarray(order), []
+    while len(rest) and len(kept) != top:
+        kept.append(rest[0])
+        rest = rest[1:][_iou(boxes[rest[0]], boxes[rest[1:]]) <= iou_thr]
+    return np.array(kept, dtype=np.int64)
+
+
+def _iou(box, boxes):
+    """IoU of ``(4,)`` with ``(K, 4)``."""
+    common = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    common = np.prod(np.maximum(common, 0), axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return common / (areas + np.prod(box[2:] - box[:2]) - common)
 
 
 def whole_image(shape):
@@ -105,7 +116,7 @@ def ccop_filter(boxes, scores, shape, rng, max_aspect=3, min_size=20, iou_thr=0.
     # CCOP's bounds are open, SoCo's closed.
     shaped = (widths < max_aspect * heights) & (heights < max_aspect * widths)
     order = rng.permutation(np.flatnonzero(large & shaped))
-    kept = nms(boxes, order, iou_thr)[:top]
+    kept = nms(boxes, order, iou_thr, top)
     return boxes[kept], scores[kept]
 
 

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from mmregioncon.registry import REGION_PROPOSERS
@@ -134,7 +133,6 @@ def _start_worker(work, parent):
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
     with contextlib.suppress(AttributeError):  # not in every OpenCV; failures are listed anyway
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
