@@ -13,7 +13,7 @@ model = dict(
         style="pytorch",
     ),
     neck=dict(
-        type="mmdet.FPN",
+        type="RegionFPN",
         in_channels=[256, 512, 1024, 2048],
         out_channels=256,
         num_outs=4,

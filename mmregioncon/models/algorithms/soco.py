@@ -18,14 +18,18 @@ class SoCo(RegionContrastModel):
     (:class:`SelectPairRegions`), so 2, 3 or 4 views need no other model.
 
     Args:
+        skip_unused_levels: do not compute a pyramid level of a view on which the batch has no
+            region (needs a :class:`RegionFPN`). Losses and gradients stay the same; running
+            statistics of that level's BatchNorm do not see the view.
         projector: config of the MLP after the RoI head (a mmpretrain neck: tuple in and out).
         predictor: config of the MLP after the projector.
         teacher: arguments of :class:`MomentumTeacher`.
         kwargs: those of :class:`RegionContrastModel`.
     """
 
-    def __init__(self, projector, predictor, teacher, **kwargs):
+    def __init__(self, projector, predictor, teacher, skip_unused_levels=False, **kwargs):
         super().__init__(**kwargs)
+        self.skip_unused_levels = skip_unused_levels
         self.projector = MODELS.build(projector)
         self.predictor = MODELS.build(predictor)
         self.teacher = MODELS.build(
@@ -50,16 +54,44 @@ class SoCo(RegionContrastModel):
             if self.training:
                 self.teacher.update_parameters(self.online_modules())
             keys = [
-                project(self.teacher.module, view, region.rois)
+                self.project(self.teacher.module, view, region.rois)
                 for view, region in zip(inputs, regions)
             ]
         online = self.online_modules()
         queries = [
-            self.predictor((project(online, view, region.rois),))[0]
+            self.predictor((self.project(online, view, region.rois),))[0]
             for view, region in zip(inputs, regions)
         ]
         ids = [region.ids for region in regions]
         return self._pair_losses(pairs, len(data_samples), queries, keys, ids)
+
+    def project(self, modules, view, rois):
+        """Project the regions of one view.
+
+        Args:
+            modules: mapping with ``backbone``, ``roi_head``, ``projector`` and perhaps ``neck``.
+            view: ``(B, 3, H, W)``.
+            rois: ``(N, 5)``, image index and xyxy in view pixels.
+
+        Returns:
+            torch.Tensor: ``(N, D)``.
+        """
+        feats = modules["backbone"](view)
+        if "neck" in modules:
+            levels = {}
+            if self.skip_unused_levels:
+                levels["levels"] = modules["roi_head"].bbox_roi_extractor.used_levels(rois)
+            feats = modules["neck"](feats, **levels)
+        vectors = modules["projector"]((modules["roi_head"](feats, rois),))[0]
+        return vectors + self._untouched(modules)
+
+    @staticmethod
+    def _untouched(modules):
+        """Zero, with a graph to every neck parameter: DDP wants gradients for all of them, also
+        for the levels on which this rank has no region."""
+        if "neck" not in modules:
+            return 0.0
+        return 0.0 * sum(parameter.sum() for parameter in modules["neck"].parameters())
 
     def _pair_losses(self, pairs, batch_size, *per_view):
         losses = {}
@@ -70,23 +102,6 @@ class SoCo(RegionContrastModel):
             ]
             losses[f"loss_pair{a}{b}"] = self.head(*both)
         return losses
-
-
-def project(modules, view, rois):
-    """Project the regions of one view.
-
-    Args:
-        modules: mapping with ``backbone``, ``roi_head``, ``projector`` and perhaps ``neck``.
-        view: ``(B, 3, H, W)``.
-        rois: ``(N, 5)``, image index and xyxy in view pixels.
-
-    Returns:
-        torch.Tensor: ``(N, D)``.
-    """
-    feats = modules["backbone"](view)
-    if "neck" in modules:
-        feats = modules["neck"](feats)
-    return modules["projector"]((modules["roi_head"](feats, rois),))[0]
 
 
 def slots_of_pair(values, pairs, pair, view, batch_size):

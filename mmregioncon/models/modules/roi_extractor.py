@@ -36,8 +36,26 @@ class ScaleAwareRoIExtractor(SingleRoIExtractor):
         size = (rois[:, 3:] - rois[:, 1:3]).clamp(min=0).prod(dim=1).sqrt()
         return torch.bucketize(size, size.new_tensor(self.scale_thresholds))
 
+    def used_levels(self, rois):
+        """Indices of the levels that at least one of ``(N, 5)`` rois lies on, ascending."""
+        return self.map_roi_levels(rois, self.num_inputs).unique().tolist()
+
     def forward(self, feats, rois, roi_scale_factor=None):
-        """Features ``(N, C, h, w)`` float32 of ``(N, 5)`` rois on their own levels."""
+        """Features ``(N, C, h, w)`` float32 of ``(N, 5)`` rois on their own levels.
+
+        A level without rois is not touched, so its output convolution needs no backward pass
+        (with mmdet's extractor it gets one, of zeros); ``None`` may stand for such a level.
+        """
+        if roi_scale_factor is not None:
+            rois = self.roi_rescale(rois, roi_scale_factor)
         with torch.autocast(rois.device.type, enabled=False):
-            feats = tuple(feat.float() for feat in feats[: self.num_inputs])
-            return super().forward(feats, rois.float(), roi_scale_factor)
+            if self.num_inputs == 1:
+                return self.roi_layers[0](feats[0].float(), rois)
+            levels = self.map_roi_levels(rois, self.num_inputs)
+            members = [(levels == level).nonzero()[:, 0] for level in range(self.num_inputs)]
+            pooled = [
+                layer(feat.float(), rois[member])
+                for layer, feat, member in zip(self.roi_layers, feats, members)
+                if len(member)
+            ]
+            return torch.cat(pooled)[torch.cat(members).argsort()]
