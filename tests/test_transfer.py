@@ -1,0 +1,213 @@
+"""What a pre-training checkpoint fills in the fine-tuning configs, and that they train."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.datasets import CocoDataset
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from mmregioncon.engine.hooks.load_report import match_module
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+R50_FPN = "transfer/coco/mask-rcnn_r50_fpn_1x_coco_soco.py"
+R50_C4 = "transfer/coco/mask-rcnn_r50-c4_1x_coco_soco.py"
+R18_CUSTOM = "custom/faster-rcnn_r18-fpn_custom.py"
+
+BN = dict(type="BN", requires_grad=True)
+# The detector's modules as the pre-training models build them, and how many keys they have.
+PRETRAINING = {
+    R50_FPN: {
+        "backbone.": (dict(type="ResNet", depth=50), 318),
+        "neck.": (
+            dict(
+                type="FPN",
+                in_channels=[256, 512, 1024, 2048],
+                out_channels=256,
+                num_outs=4,
+                norm_cfg=BN,
+            ),
+            48,
+        ),
+        "roi_head.bbox_head.": (
+            dict(type="Shared4Conv1FCBBoxHead", in_channels=256, norm_cfg=BN),
+            26,
+        ),
+    },
+    R50_C4: {
+        "backbone.": (
+            dict(
+                type="ResNet",
+                depth=50,
+                num_stages=3,
+                strides=(1, 2, 2),
+                dilations=(1, 1, 1),
+                out_indices=(2,),
+            ),
+            258,
+        ),
+        "roi_head.shared_head.": (dict(type="ResLayer", depth=50, stage=3), 60),
+    },
+    R18_CUSTOM: {
+        "backbone.": (dict(type="ResNet", depth=18), 120),
+        "neck.": (
+            dict(
+                type="FPN",
+                in_channels=[64, 128, 256, 512],
+                out_channels=128,
+                num_outs=4,
+                norm_cfg=BN,
+            ),
+            48,
+        ),
+        "roi_head.bbox_head.": (
+            dict(
+                type="ConvFCBBoxHead",
+                in_channels=128,
+                num_shared_convs=2,
+                num_shared_fcs=1,
+                conv_out_channels=128,
+                fc_out_channels=512,
+                norm_cfg=BN,
+            ),
+            14,
+        ),
+    },
+}
+
+
+def pretraining_state(config):
+    """State dict with the keys of a pre-training checkpoint."""
+    init_default_scope("mmdet")
+    state = {"projector.weight": torch.ones(1), "teacher.module.backbone.x": torch.ones(1)}
+    for prefix, (module, _) in PRETRAINING[config].items():
+        for key, value in MODELS.build(module).state_dict().items():
+            state[prefix + key] = value
+    return {k: v for k, v in state.items() if "fc_cls" not in k and "fc_reg" not in k}
+
+
+@pytest.mark.parametrize("config", PRETRAINING)
+def test_every_pretrained_key_has_a_place_and_no_required_one_is_missing(config):
+    cfg = Config.fromfile(CONFIGS / config)
+    state = pretraining_state(config)
+    detector = MODELS.build(cfg.model)
+    (hook,) = cfg.custom_hooks
+    assert cfg.load_from is None and hook.type == "mmregioncon.LoadReportHook"
+    matches = [match_module(detector.state_dict(), state, p) for p in hook.modules.values()]
+    assert [len(m.loaded) for m in matches] == [n for _, n in PRETRAINING[config].values()]
+    assert not any(m.missing or m.other_shape or m.unused for m in matches)
+
+
+@pytest.mark.parametrize("config", [R50_FPN, R50_C4])
+def test_settings_of_the_papers_fine_tuning(config):
+    cfg = Config.fromfile(CONFIGS / config)
+    model, optimizer = cfg.model, cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay, optimizer.momentum) == (0.02, 2.5e-5, 0.9)
+    assert cfg.train_cfg.max_iters == 90000
+    assert cfg.param_scheduler[1].milestones == [60000, 80000]
+    assert cfg.auto_scale_lr.base_batch_size == 16
+    resize = cfg.train_dataloader.dataset.pipeline[2]
+    assert [short for _, short in resize.scales] == [640, 672, 704, 736, 768, 800]
+    assert model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    assert model.data_preprocessor.std == [58.395, 57.12, 57.375]
+    assert model.data_preprocessor.bgr_to_rgb
+    detector = MODELS.build(model)
+    detector.train()
+    assert all(p.requires_grad for p in detector.parameters())
+    norms = [m for m in detector.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    assert all(isinstance(m, torch.nn.SyncBatchNorm) for m in norms)
+    assert all(m.training for m in norms)
+
+
+@pytest.fixture
+def tiny_coco(tmp_path):
+    """Three images of 64 px in COCO's layout, each with two boxes and their polygons."""
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for split in ("train2017", "val2017", "annotations"):
+        (tmp_path / split).mkdir()
+    for i in range(3):
+        name = f"{i:012d}.jpg"
+        pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        for split in ("train2017", "val2017"):
+            cv2.imwrite(str(tmp_path / split / name), pixels)
+        images.append(dict(id=i, file_name=name, height=64, width=64))
+        for x, size, category in ((4, 24, 1), (20, 40, 2)):
+            polygon = [x, x, x + size, x, x + size, x + size, x, x + size]
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=i,
+                    category_id=category,
+                    bbox=[x, x, size, size],
+                    area=size * size,
+                    iscrowd=0,
+                    segmentation=[polygon],
+                )
+            )
+    names = CocoDataset.METAINFO["classes"]
+    categories = [dict(id=i, name=name) for i, name in enumerate(names, 1)]
+    content = dict(images=images, annotations=annotations, categories=categories)
+    for split in ("train2017", "val2017"):
+        (tmp_path / f"annotations/instances_{split}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def shrunk_config(config, root, work_dir, load_from):
+    """The config as a user would run it on the tiny data, changed by cfg-options only."""
+    cfg = Config.fromfile(CONFIGS / config)
+    options = {
+        "load_from": str(load_from),
+        "work_dir": str(work_dir),
+        "train_cfg.max_iters": 2,
+        "train_cfg.val_interval": 2,
+        "val_evaluator.ann_file": str(root / "annotations/instances_val2017.json"),
+        "model.train_cfg.rpn_proposal.max_per_img": 16,
+        "model.train_cfg.rcnn.sampler.num": 8,
+        "model.test_cfg.rpn.max_per_img": 8,
+        "model.test_cfg.rcnn.score_thr": 0.0,
+        "model.test_cfg.rcnn.max_per_img": 4,
+        "train_dataloader.dataset.pipeline.2.scales": [(64, 64)],
+        "val_dataloader.dataset.pipeline.1.scale": (64, 64),
+        "default_hooks.logger.interval": 1,
+    }
+    for split in ("train", "val"):
+        dataset = f"{split}_dataloader.dataset"
+        options |= {
+            f"{split}_dataloader.num_workers": 0,
+            f"{split}_dataloader.persistent_workers": False,
+            f"{dataset}.data_root": str(root),
+            f"{dataset}.ann_file": f"annotations/instances_{split}2017.json",
+            f"{dataset}.data_prefix.img": f"{split}2017/",
+        }
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [R50_FPN, R50_C4, R18_CUSTOM])
+def test_two_steps_and_an_evaluation_from_a_checkpoint(config, tiny_coco, tmp_path):
+    checkpoint = tmp_path / "epoch_1.pth"
+    torch.save(dict(meta={}, state_dict=pretraining_state(config)), checkpoint)
+    cfg = shrunk_config(config, tiny_coco, tmp_path / "work", checkpoint)
+    if config == R18_CUSTOM:
+        for dataloader in (cfg.train_dataloader, cfg.val_dataloader):
+            dataloader.dataset.metainfo.classes = ("person", "bicycle")
+    runner = Runner.from_cfg(cfg)
+    before = runner.model.roi_head.bbox_head.fc_cls.weight.clone()
+    runner.train()
+
+    assert runner.iter == 2
+    assert not torch.equal(before, runner.model.roi_head.bbox_head.fc_cls.weight)
+    log = Path(runner.log_dir, f"{runner.timestamp}.log").read_text()
+    counts = [n for _, n in PRETRAINING[config].values()]
+    assert f"Loading from {checkpoint}: backbone {counts[0]}/{counts[0]}" in log
+    assert "bbox_mAP" in log and "nan" not in log
+    norms = {type(m).__name__ for m in runner.model.modules() if "Norm" in type(m).__name__}
+    assert "SyncBatchNorm" not in norms, "SyncBN needs a process group"
