@@ -181,7 +181,7 @@ def _ordered_results(paths, work, workers):
             f"same command again, perhaps with fewer than {workers} --workers"
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 # ---- parts
@@ -231,7 +231,8 @@ def _open_parts(out, metadata, overwrite):
 def _check_run(folder, run, overwrite):
     record = folder / "run.json"
     text = json.dumps(run, sort_keys=True, indent=1)
-    if record.exists() and record.read_text() != text:
+    old_parts = list(folder.glob("part-*.arrow"))
+    if old_parts and record.read_text() != text:
         if not overwrite:
             before = json.loads(record.read_text())
             changed = [key for key in run if before.get(key) != json.loads(text)[key]]
@@ -240,7 +241,7 @@ def _check_run(folder, run, overwrite):
                 "command of that run to finish it, or pass --overwrite (or remove the folder) "
                 "to start afresh"
             )
-        for part in folder.glob("part-*.arrow"):
+        for part in old_parts:
             part.unlink()
     with atomic_path(record) as temporary:
         temporary.write_text(text)

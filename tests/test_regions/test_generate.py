@@ -196,7 +196,14 @@ sys.exit(generate_regions.main(sys.argv[1:]))
 """
 
 
-def test_kill_and_resume(tmp_path, image_tree, load_tool):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGKILL, -signal.SIGKILL),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
+)
+def test_kill_and_resume(tmp_path, image_tree, load_tool, number, code):
     main = load_tool("generate_regions.py").main
     arguments = [str(image_tree), "--workers", "2", "--out"]
     assert main([*arguments, str(tmp_path / "undisturbed")]) == 0
@@ -207,8 +214,8 @@ def test_kill_and_resume(tmp_path, image_tree, load_tool):
     deadline = time.time() + 60
     while not first_part.exists() and process.poll() is None and time.time() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.send_signal(number)
+    assert process.wait(timeout=30) == code
     assert first_part.exists() and not out.exists()
     assert main([*arguments, str(out), "--json", str(tmp_path / "s.json")]) == 0
     assert out.read_bytes() == (tmp_path / "undisturbed").read_bytes()
