@@ -176,6 +176,7 @@ def shrunk_config(config, root, work_dir, load_from):
         "train_dataloader.dataset.pipeline.2.scales": [(64, 64)],
         "val_dataloader.dataset.pipeline.1.scale": (64, 64),
         "default_hooks.logger.interval": 1,
+        "default_hooks.checkpoint.save_last": False,
     }
     for split in ("train", "val"):
         dataset = f"{split}_dataloader.dataset"

@@ -49,7 +49,9 @@ class RegionMultiView(BaseTransform):
     """
 
     def __init__(self, pipelines):
-        self.pipelines = [Compose(pipeline) for pipeline in pipelines]
+        self.pipelines = [
+            Compose([TRANSFORMS.build(step) for step in pipeline]) for pipeline in pipelines
+        ]
 
     def transform(self, results):
         """Add ``views``."""

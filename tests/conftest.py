@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Numbers recorded from the original implementations, by file name."""
+    folder = Path(__file__).parent / "data" / "golden"
+    cache = {}
+
+    def load(name):
+        if name not in cache:
+            cache[name] = dict(np.load(folder / f"{name}.npz", allow_pickle=False))
+        return cache[name]
+
+    return load
