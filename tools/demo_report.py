@@ -17,7 +17,7 @@ from mmregioncon.visualization import report
 
 PACKAGES = ("mmregioncon", "torch", "mmengine", "mmcv", "mmdet", "mmpretrain", "numpy", "cv2")
 RUNS = ("pretrained", "scratch")  # folders finetune_<run> of the work dir
-COLOURS = dict(pretrained="#2563eb", scratch="#c2690a")
+STYLES = dict(pretrained=("pre-trained", "#2563eb"), scratch=("from scratch", "#c2690a"))
 METRICS = {"AP": "mAP", "AP50": "mAP_50", "AP75": "mAP_75", "AP small (< 32 px)": "mAP_s",
            "AP medium": "mAP_m"}  # fmt: skip
 # The least value of each method's loss.
@@ -64,7 +64,7 @@ def ap_rows(evaluations, classes):
         classes: Class names; each has a row of its own.
     """
     keys = {name: f"coco/bbox_{key}" for name, key in METRICS.items()}
-    keys.update({name: f"coco/{name}_precision" for name in classes})
+    keys.update({f"AP, {name}": f"coco/{name}_precision" for name in classes})
     return [
         dict(name=name, **{run: 100 * max(evaluations[run][key], 0) for run in evaluations})
         for name, key in keys.items()
@@ -159,9 +159,9 @@ def build_context(args, method):
     scalars = {run: report.read_scalars(folder) for run, folder in runs.items()}
     data, steps = describe_data(args.data), read_steps(args.work_dir / "steps")
     rows = ap_rows({run: evaluation for run, (_, evaluation) in scalars.items()}, data["classes"])
-    curves = {run: (training, COLOURS[run]) for run, (training, _) in scalars.items()}
+    curves = {STYLES[run][0]: (scalars[run][0], STYLES[run][1]) for run in RUNS}
     plots = [
-        report.plot_losses({method: (pretrain, COLOURS["pretrained"])}, f"{method} pre-training"),
+        report.plot_losses({method: (pretrain, "#2563eb")}, f"{method} pre-training"),
         report.plot_losses(curves, "fine-tuning"),
     ]
     return dict(
