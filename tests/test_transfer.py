@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from mmdet.datasets import CocoDataset
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 
 from mmregioncon.engine.hooks.load_report import match_module
+from mmregioncon.utils import register_all_modules
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 R50_FPN = "transfer/coco/mask-rcnn_r50_fpn_1x_coco_soco.py"
@@ -81,27 +81,49 @@ PRETRAINING = {
     },
 }
 
+# Pre-training configs and the fine-tuning configs made for them.
+SOCO = [("soco/soco_r50-fpn_8xb256-amp-coslr-100e_in1k.py", R50_FPN)]
+
 
 def pretraining_state(config):
     """State dict with the keys of a pre-training checkpoint."""
-    init_default_scope("mmdet")
     state = {"projector.weight": torch.ones(1), "teacher.module.backbone.x": torch.ones(1)}
     for prefix, (module, _) in PRETRAINING[config].items():
-        for key, value in MODELS.build(module).state_dict().items():
+        with DefaultScope.overwrite_default_scope("mmdet"):
+            part = MODELS.build(module).state_dict()
+        for key, value in part.items():
             state[prefix + key] = value
     return {k: v for k, v in state.items() if "fc_cls" not in k and "fc_reg" not in k}
+
+
+def build_detector(cfg):
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        return MODELS.build(cfg.model)
 
 
 @pytest.mark.parametrize("config", PRETRAINING)
 def test_every_pretrained_key_has_a_place_and_no_required_one_is_missing(config):
     cfg = Config.fromfile(CONFIGS / config)
     state = pretraining_state(config)
-    detector = MODELS.build(cfg.model)
+    detector = build_detector(cfg)
     (hook,) = cfg.custom_hooks
     assert cfg.load_from is None and hook.type == "mmregioncon.LoadReportHook"
     matches = [match_module(detector.state_dict(), state, p) for p in hook.modules.values()]
     assert [len(m.loaded) for m in matches] == [n for _, n in PRETRAINING[config].values()]
     assert not any(m.missing or m.other_shape or m.unused for m in matches)
+
+
+@pytest.mark.parametrize("pretraining, transfer", SOCO)
+def test_a_soco_model_fills_the_detector(pretraining, transfer):
+    register_all_modules(init_default_scope=False)
+    source, target = (Config.fromfile(CONFIGS / name) for name in (pretraining, transfer))
+    with DefaultScope.overwrite_default_scope("mmregioncon"):
+        state = MODELS.build(source.model).state_dict()
+    detector = build_detector(target).state_dict()
+    for prefix in target.custom_hooks[0].modules.values():
+        match = match_module(detector, state, prefix)
+        assert match.loaded
+        assert not (match.missing or match.other_shape or match.unused)
 
 
 @pytest.mark.parametrize("config", [R50_FPN, R50_C4])
@@ -117,7 +139,7 @@ def test_settings_of_the_papers_fine_tuning(config):
     assert model.data_preprocessor.mean == [123.675, 116.28, 103.53]
     assert model.data_preprocessor.std == [58.395, 57.12, 57.375]
     assert model.data_preprocessor.bgr_to_rgb
-    detector = MODELS.build(model)
+    detector = build_detector(cfg)
     detector.train()
     assert all(p.requires_grad for p in detector.parameters())
     norms = [m for m in detector.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]

@@ -39,7 +39,7 @@ train_pipeline = [
     dict(type="LoadAnnotations", with_bbox=True),
     dict(
         type="RandomChoiceResize",
-        scales=[(384, 192), (384, 224), (384, 256)],
+        scales=[(320, 192), (320, 224), (320, 256)],
         keep_ratio=True,
     ),
     dict(type="RandomFlip", prob=0.5),
@@ -47,7 +47,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(384, 224), keep_ratio=True),
+    dict(type="Resize", scale=(320, 224), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(
         type="PackDetInputs",
