@@ -1,4 +1,4 @@
-# SoCo on the demo data: half of ResNet-18's widths, views of 128, 128 and 64 pixels
+# SoCo on the demo data: half of ResNet-18's widths, views of 96, 96 and 48 pixels
 _base_ = [
     "../_base_/models/soco_r50-fpn.py",
     "../_base_/datasets/soco_in1k.py",
@@ -6,11 +6,12 @@ _base_ = [
 ]
 
 norm_cfg = dict(type="BN", requires_grad=True)
+mlp_norm_cfg = dict(type="BN1d", requires_grad=True)
 model = dict(
     backbone=dict(depth=18, base_channels=32, norm_cfg=norm_cfg),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, norm_cfg=norm_cfg),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64, scale_thresholds=(28, 56, 112)),
+        bbox_roi_extractor=dict(out_channels=64, scale_thresholds=(24, 48, 96)),
         bbox_head=dict(
             num_shared_convs=2,
             in_channels=64,
@@ -19,8 +20,8 @@ model = dict(
             norm_cfg=norm_cfg,
         ),
     ),
-    projector=dict(in_channels=256, hid_channels=1024, out_channels=128, norm_cfg=norm_cfg),
-    predictor=dict(in_channels=128, hid_channels=1024, out_channels=128, norm_cfg=norm_cfg),
+    projector=dict(in_channels=256, hid_channels=1024, out_channels=128, norm_cfg=mlp_norm_cfg),
+    predictor=dict(in_channels=128, hid_channels=1024, out_channels=128, norm_cfg=mlp_norm_cfg),
     channels_last=True,
     skip_unused_levels=True,
 )
@@ -30,32 +31,20 @@ train_pipeline = [
     dict(
         type="RegionMultiView",
         pipelines=[
+            [dict(type="RegionResize", size=96), {{_base_.flip}}, *{{_base_.colours_1}}],
             [
-                dict(type="RegionResize", size=128),
+                dict(type="RegionRandomResizedCrop", scale=96, crop_ratio_range=(0.5, 1.0)),
                 {{_base_.flip}},
-                {{_base_.jitter}},
-                {{_base_.grey}},
-                {{_base_.blur}},
+                *{{_base_.colours_2}},
             ],
             [
-                dict(type="RegionRandomResizedCrop", scale=128, crop_ratio_range=(0.5, 1.0)),
+                dict(type="RegionRandomResizedCrop", scale=48, crop_of=1),
                 {{_base_.flip}},
-                {{_base_.jitter}},
-                {{_base_.grey}},
-                {{_base_.rare_blur}},
-                {{_base_.solarise}},
-            ],
-            [
-                dict(type="RegionRandomResizedCrop", scale=64, crop_of=1),
-                {{_base_.flip}},
-                {{_base_.jitter}},
-                {{_base_.grey}},
-                {{_base_.rare_blur}},
-                {{_base_.solarise}},
+                *{{_base_.colours_2}},
             ],
         ],
     ),
-    dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=4),
+    {{_base_.choose_regions}},
     dict(type="RegionCutout", views=(1, 2)),
     dict(type="PackRegionInputs"),
 ]
@@ -83,5 +72,5 @@ param_scheduler = [
     ),
 ]
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
-auto_scale_lr = dict(base_batch_size=32)
+auto_scale_lr = dict(enable=False, base_batch_size=32)
 default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=1, max_keep_ckpts=1))

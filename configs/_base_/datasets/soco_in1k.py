@@ -34,21 +34,23 @@ flip = dict(type="RegionRandomFlip", prob=0.5)
 colours_1 = [jitter, grey, blur]
 colours_2 = [jitter, grey, rare_blur, solarise]
 
+three_views = dict(
+    type="RegionMultiView",
+    pipelines=[
+        [dict(type="RegionResize", size=224), flip, *colours_1],
+        [
+            dict(type="RegionRandomResizedCrop", scale=224, crop_ratio_range=(0.5, 1.0)),
+            flip,
+            *colours_2,
+        ],
+        [dict(type="RegionRandomResizedCrop", scale=112, crop_of=1), flip, *colours_2],
+    ],
+)
+choose_regions = dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=4)
 train_pipeline = [
     dict(type="LoadRegionImage"),
-    dict(
-        type="RegionMultiView",
-        pipelines=[
-            [dict(type="RegionResize", size=224), flip, *colours_1],
-            [
-                dict(type="RegionRandomResizedCrop", scale=224, crop_ratio_range=(0.5, 1.0)),
-                flip,
-                *colours_2,
-            ],
-            [dict(type="RegionRandomResizedCrop", scale=112, crop_of=1), flip, *colours_2],
-        ],
-    ),
-    dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=4),
+    three_views,
+    choose_regions,
     dict(type="RegionCutout", views=(1, 2)),
     dict(type="PackRegionInputs"),
 ]
@@ -61,7 +63,7 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
     collate_fn=dict(type="default_collate"),
-    worker_init_fn=dict(type="seed_worker"),
+    worker_init_fn=dict(type="mmregioncon.seed_worker"),
     dataset=dict(
         type="RegionDataset",
         region_file=region_file,

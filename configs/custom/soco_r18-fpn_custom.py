@@ -1,0 +1,79 @@
+# SoCo on your unlabelled images: ResNet-18-FPN, views of 160, 160 and 80 pixels, one GPU or a CPU
+_base_ = [
+    "../_base_/models/soco_r50-fpn.py",
+    "../_base_/datasets/soco_in1k.py",
+    "../_base_/default_runtime.py",
+    "./my_data.py",
+]
+
+norm_cfg = dict(type="BN", requires_grad=True)
+mlp_norm_cfg = dict(type="BN1d", requires_grad=True)
+model = dict(
+    backbone=dict(depth=18, norm_cfg=norm_cfg),
+    neck=dict(in_channels=[64, 128, 256, 512], out_channels=128, norm_cfg=norm_cfg),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=128, scale_thresholds=(34, 68, 136)),
+        bbox_head=dict(
+            num_shared_convs=2,
+            in_channels=128,
+            conv_out_channels=128,
+            fc_out_channels=512,
+            norm_cfg=norm_cfg,
+        ),
+    ),
+    projector=dict(in_channels=512, hid_channels=2048, out_channels=256, norm_cfg=mlp_norm_cfg),
+    predictor=dict(in_channels=256, hid_channels=2048, out_channels=256, norm_cfg=mlp_norm_cfg),
+    channels_last=True,
+    skip_unused_levels=True,
+)
+
+train_pipeline = [
+    dict(type="LoadRegionImage"),
+    dict(
+        type="RegionMultiView",
+        pipelines=[
+            [dict(type="RegionResize", size=160), {{_base_.flip}}, *{{_base_.colours_1}}],
+            [
+                dict(type="RegionRandomResizedCrop", scale=160, crop_ratio_range=(0.5, 1.0)),
+                {{_base_.flip}},
+                *{{_base_.colours_2}},
+            ],
+            [
+                dict(type="RegionRandomResizedCrop", scale=80, crop_of=1),
+                {{_base_.flip}},
+                *{{_base_.colours_2}},
+            ],
+        ],
+    ),
+    {{_base_.choose_regions}},
+    dict(type="RegionCutout", views=(1, 2)),
+    dict(type="PackRegionInputs"),
+]
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=2,
+    dataset=dict(
+        region_file={{_base_.data.root}} + {{_base_.data.region_file}}, pipeline=train_pipeline
+    ),
+)
+
+max_epochs = 100
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="OnlineOptimWrapperConstructor",
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.01),
+)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, end=1, convert_to_iter_based=True),
+    dict(
+        type="CosineAnnealingLR",
+        eta_min=1e-6,
+        T_max=max_epochs - 1,
+        begin=1,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
+auto_scale_lr = dict(enable=False, base_batch_size=64)
+default_hooks = dict(logger=dict(interval=10))
