@@ -6,6 +6,7 @@ _base_ = [
     "./my_data.py",
 ]
 
+data = _base_.data
 norm_cfg = dict(type="BN", requires_grad=True)
 mlp_norm_cfg = dict(type="BN1d", requires_grad=True)
 model = dict(
@@ -32,29 +33,27 @@ train_pipeline = [
     dict(
         type="RegionMultiView",
         pipelines=[
-            [dict(type="RegionResize", size=160), {{_base_.flip}}, *{{_base_.colours_1}}],
+            [dict(type="RegionResize", size=160), _base_.flip, *_base_.colours_1],
             [
                 dict(type="RegionRandomResizedCrop", scale=160, crop_ratio_range=(0.5, 1.0)),
-                {{_base_.flip}},
-                *{{_base_.colours_2}},
+                _base_.flip,
+                *_base_.colours_2,
             ],
             [
                 dict(type="RegionRandomResizedCrop", scale=80, crop_of=1),
-                {{_base_.flip}},
-                *{{_base_.colours_2}},
+                _base_.flip,
+                *_base_.colours_2,
             ],
         ],
     ),
-    {{_base_.choose_regions}},
+    _base_.choose_regions,
     dict(type="RegionCutout", views=(1, 2)),
     dict(type="PackRegionInputs"),
 ]
 train_dataloader = dict(
     batch_size=64,
     num_workers=2,
-    dataset=dict(
-        region_file={{_base_.data.root}} + {{_base_.data.region_file}}, pipeline=train_pipeline
-    ),
+    dataset=dict(region_file=data.root + data.region_file, pipeline=train_pipeline),
 )
 
 max_epochs = 100

@@ -31,20 +31,20 @@ train_pipeline = [
     dict(
         type="RegionMultiView",
         pipelines=[
-            [dict(type="RegionResize", size=96), {{_base_.flip}}, *{{_base_.colours_1}}],
+            [dict(type="RegionResize", size=96), _base_.flip, *_base_.colours_1],
             [
                 dict(type="RegionRandomResizedCrop", scale=96, crop_ratio_range=(0.5, 1.0)),
-                {{_base_.flip}},
-                *{{_base_.colours_2}},
+                _base_.flip,
+                *_base_.colours_2,
             ],
             [
                 dict(type="RegionRandomResizedCrop", scale=48, crop_of=1),
-                {{_base_.flip}},
-                *{{_base_.colours_2}},
+                _base_.flip,
+                *_base_.colours_2,
             ],
         ],
     ),
-    {{_base_.choose_regions}},
+    _base_.choose_regions,
     dict(type="RegionCutout", views=(1, 2)),
     dict(type="PackRegionInputs"),
 ]

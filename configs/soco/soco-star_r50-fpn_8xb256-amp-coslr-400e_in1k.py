@@ -6,21 +6,21 @@ train_pipeline = [
     dict(
         type="RegionMultiView",
         pipelines=[
-            [dict(type="RegionResize", size=224), {{_base_.flip}}, *{{_base_.colours_1}}],
+            [dict(type="RegionResize", size=224), _base_.flip, *_base_.colours_1],
             [
                 dict(type="RegionRandomResizedCrop", scale=224, crop_ratio_range=(0.5, 1.0)),
-                {{_base_.flip}},
-                *{{_base_.colours_2}},
+                _base_.flip,
+                *_base_.colours_2,
             ],
             [
                 dict(type="RegionRandomResizedCrop", scale=192, crop_ratio_range=(0.5, 1.0)),
-                {{_base_.flip}},
-                *{{_base_.colours_2}},
+                _base_.flip,
+                *_base_.colours_2,
             ],
             [
                 dict(type="RegionRandomResizedCrop", scale=112, crop_of=1),
-                {{_base_.flip}},
-                *{{_base_.colours_2}},
+                _base_.flip,
+                *_base_.colours_2,
             ],
         ],
     ),

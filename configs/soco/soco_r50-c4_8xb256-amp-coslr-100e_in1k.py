@@ -11,11 +11,11 @@ train_pipeline = [
     dict(
         type="RegionMultiView",
         pipelines=[
-            [dict(type="RegionResize", size=224), {{_base_.flip}}, *{{_base_.colours_1}}],
+            [dict(type="RegionResize", size=224), _base_.flip, *_base_.colours_1],
             [
                 dict(type="RegionRandomResizedCrop", scale=224, crop_ratio_range=(0.6, 1.0)),
-                {{_base_.flip}},
-                *{{_base_.colours_2}},
+                _base_.flip,
+                *_base_.colours_2,
             ],
         ],
     ),

@@ -3,8 +3,8 @@ _base_ = "./soco_r50-fpn_8xb256-amp-coslr-100e_in1k.py"
 
 train_pipeline = [
     dict(type="LoadRegionImage"),
-    {{_base_.three_views}},
-    {{_base_.choose_regions}},
+    _base_.three_views,
+    _base_.choose_regions,
     dict(type="PackRegionInputs"),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
