@@ -19,6 +19,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 R50_FPN = "transfer/coco/mask-rcnn_r50_fpn_1x_coco_soco.py"
 R50_C4 = "transfer/coco/mask-rcnn_r50-c4_1x_coco_soco.py"
 R18_CUSTOM = "custom/faster-rcnn_r18-fpn_custom.py"
+R18_DEMO = "demo/faster-rcnn_r18-fpn_demo_pretrained.py"
 
 BN = dict(type="BN", requires_grad=True)
 # The detector's modules as the pre-training models build them, and how many keys they have.
@@ -82,7 +83,12 @@ PRETRAINING = {
 }
 
 # Pre-training configs and the fine-tuning configs made for them.
-SOCO = [("soco/soco_r50-fpn_8xb256-amp-coslr-100e_in1k.py", R50_FPN)]
+SOCO = [
+    ("soco/soco_r50-fpn_8xb256-amp-coslr-100e_in1k.py", R50_FPN),
+    ("soco/soco_r50-c4_8xb256-amp-coslr-100e_in1k.py", R50_C4),
+    ("custom/soco_r18-fpn_custom.py", R18_CUSTOM),
+    ("demo/soco_r18-fpn_demo.py", R18_DEMO),
+]
 
 
 def pretraining_state(config):
