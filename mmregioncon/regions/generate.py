@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -261,6 +262,7 @@ def _propose_missing(parts, paths, work, workers, progress):
         unit="img",
         disable=not progress,
         smoothing=0.1,
+        mininterval=0.1 if sys.stderr.isatty() else 30,  # a log file wants few lines
     )
     with contextlib.closing(results), bar:
         for number, chunk in zip(missing, todo):

@@ -37,6 +37,7 @@ def parse_args():
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--img-scale", type=int, nargs="+", help="view sizes in pixels")
     parser.add_argument("--repeats", type=int, default=7, help="timed rounds")
+    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction)
     parser.add_argument("--json", help="write the figures to this file")
@@ -69,6 +70,15 @@ def synthetic_batch(pipeline, batch_size, seed=0):
         )
         samples.append(transform(info))
     return default_collate(samples)
+
+
+def precision(optim_wrapper, amp):
+    """The config's optimizer wrapper in fp32, or with ``--amp`` in mixed precision."""
+    optim_wrapper = dict(optim_wrapper, type="AmpOptimWrapper" if amp else "OptimWrapper")
+    if amp:
+        return dict(optim_wrapper, loss_scale="dynamic")
+    optim_wrapper.pop("loss_scale", None)
+    return optim_wrapper
 
 
 def timed(function, device):
@@ -125,7 +135,7 @@ def main():
     if device.type == "cpu":
         model = revert_sync_batchnorm(model)
     model = model.to(device).train()
-    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    optim_wrapper = build_optim_wrapper(model, precision(cfg.optim_wrapper, args.amp))
 
     def step():
         model.train_step(batch, optim_wrapper)

@@ -54,7 +54,7 @@ class RegionRoIHead(BaseModule):
             return self._embed(self.bbox_roi_extractor(feats, rois))
         extractor = self.bbox_roi_extractor
         levels = extractor.map_roi_levels(rois, extractor.num_inputs)
-        maps = [layer(feat.float(), rois) for layer, feat in zip(extractor.roi_layers, feats)]
+        maps = [extractor.pool(level, feat, rois) for level, feat in enumerate(feats)]
         embedded = self._embed(torch.cat(maps)).view(len(maps), len(rois), -1)
         return embedded[levels, torch.arange(len(rois), device=rois.device)]
 

@@ -50,12 +50,20 @@ class ScaleAwareRoIExtractor(SingleRoIExtractor):
             rois = self.roi_rescale(rois, roi_scale_factor)
         with torch.autocast(rois.device.type, enabled=False):
             if self.num_inputs == 1:
-                return self.roi_layers[0](feats[0].float(), rois)
+                return self.pool(0, feats[0], rois)
             levels = self.map_roi_levels(rois, self.num_inputs)
             members = [(levels == level).nonzero()[:, 0] for level in range(self.num_inputs)]
             pooled = [
-                layer(feat.float(), rois[member])
-                for layer, feat, member in zip(self.roi_layers, feats, members)
+                self.pool(level, feats[level], rois[member])
+                for level, member in enumerate(members)
                 if len(member)
             ]
             return torch.cat(pooled)[torch.cat(members).argsort()]
+
+    def pool(self, level, feat, rois):
+        """Features ``(N, C, h, w)`` float32 of rois, from the map ``(B, C, H, W)`` of one level.
+
+        mmcv's RoIAlign reads memory as if it were contiguous, whatever the strides say: a
+        channels-last map would give it the values of other places and channels.
+        """
+        return self.roi_layers[level](feat.float().contiguous(), rois)
