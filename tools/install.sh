@@ -99,7 +99,7 @@ $(tail -n 15 "$cache/mmcv-build.log")"
 }
 
 install_packages() {  # uv
-    local pip=("$1" pip install --quiet -p .venv -c requirements/constraints.txt)
+    local pip=("$1" pip install --quiet --compile-bytecode -p .venv -c requirements/constraints.txt)
     say "torch $(pinned torch) and build tools"
     "${pip[@]}" -r requirements/build.txt pip
     local wheels

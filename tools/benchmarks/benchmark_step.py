@@ -25,6 +25,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from torch import nn
 
 from mmregioncon.registry import MODELS
 
@@ -92,11 +93,23 @@ def timed(function, device):
     return time.perf_counter() - start
 
 
+class WholeBackbone(nn.Module):
+    """A contiguous copy of the backbone; of a C4 model with res5, which is its RoIs' head."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.backbone = deepcopy(model.backbone)
+        self.last = deepcopy(getattr(getattr(model, "roi_head", None), "shared_head", None))
+        self.to(memory_format=torch.contiguous_format)
+
+    def forward(self, view):
+        feats = self.backbone(view)
+        return feats if self.last is None else (self.last(feats[-1]),)
+
+
 def make_floor(model, batch):
     """The floor as a function of no arguments."""
-    online, teacher = (
-        deepcopy(model.backbone).to(memory_format=torch.contiguous_format) for _ in range(2)
-    )
+    online, teacher = WholeBackbone(model), WholeBackbone(model)
     views = model.data_preprocessor(deepcopy(batch), True)["inputs"]
     views = [view.contiguous() for view in views]
 
