@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # tiny tensors: a second thread only waits, for long on a busy machine
 
 
 @pytest.fixture(scope="session")
