@@ -26,8 +26,8 @@ class LoadRegionImage(LoadImageFromFile):
         path, expected = results["img_path"], (results["height"], results["width"])
         try:
             loaded = super().transform(results)
-        except (OSError, AttributeError, ValueError, cv2.error) as error:
-            # mmcv raises AttributeError when cv2 gives no array for a damaged file
+        except (OSError, AssertionError, AttributeError, ValueError, cv2.error) as error:
+            # mmcv asserts that cv2 gave an array, which it does not for a damaged file
             raise BadImageError(f"{path} cannot be read ({error})") from error
         if loaded is None or loaded["img"].shape[:2] != expected:
             found = None if loaded is None else loaded["img"].shape[:2]

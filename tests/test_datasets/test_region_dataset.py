@@ -1,0 +1,206 @@
+import random
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+
+from mmregioncon.datasets import RegionDataset, seed_worker
+from mmregioncon.regions import RegionRow, RegionStoreError, write_store
+
+LOAD = [dict(type="mmregioncon.LoadRegionImage")]
+
+
+def boxes_of(index):
+    corner = np.float32([[index, 1], [2, 3]])
+    return np.concatenate([corner, corner + 20], axis=1)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Six 40 x 30 images in a folder, and their region file."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rows = []
+    for i in range(6):
+        cv2.imwrite(str(folder / f"{i}.jpg"), np.full((30, 40, 3), 40 * i, np.uint8))
+        rows.append(RegionRow(f"{i}.jpg", 30, 40, boxes_of(i), np.ones(2, np.float32)))
+    write_store(tmp_path / "regions.arrow", rows, dict(root=str(folder)))
+    return folder
+
+
+def dataset(images, **kwargs):
+    return RegionDataset(str(images.parent / "regions.arrow"), pipeline=LOAD, **kwargs)
+
+
+def test_an_item_is_the_row_and_its_image(images):
+    data = dataset(images)
+    assert len(data) == 6
+    item = data[3]
+    assert item["img_path"] == str(images / "3.jpg")
+    assert (item["height"], item["width"], item["sample_idx"]) == (30, 40, 3)
+    np.testing.assert_array_equal(item["boxes"], boxes_of(3))
+    np.testing.assert_array_equal(item["region_ids"], [0, 1])
+    assert item["img"].shape == (30, 40, 3) and abs(item["img"].mean() - 120) < 2
+
+
+@pytest.mark.parametrize(
+    "indices, rows", [(2, [0, 1]), ([5, 1], [5, 1]), ([-1], [5]), (100, range(6))]
+)
+def test_indices_choose_rows(images, indices, rows):
+    data = dataset(images, indices=indices)
+    assert [data[i]["img_path"] for i in range(len(data))] == [
+        str(images / f"{r}.jpg") for r in rows
+    ]
+    assert [data[i]["sample_idx"] for i in range(len(data))] == list(range(len(data)))
+
+
+def test_data_root_overrides_that_of_the_file(images):
+    images.rename(images.parent / "moved")
+    data = dataset(images, data_root=str(images.parent / "moved"))
+    assert data[0]["img_path"] == str(images.parent / "moved" / "0.jpg")
+
+
+def missing_file(images):
+    (images.parent / "regions.arrow").unlink()
+
+
+def cut_file(images):
+    path = images.parent / "regions.arrow"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty_file(images):
+    write_store(images.parent / "regions.arrow", [], dict(root=str(images)))
+
+
+def other_images(images):
+    images.rename(images.parent / "moved")
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (missing_file, "generate_regions"),
+        (cut_file, "generate_regions"),
+        (empty_file, "holds no images.*region_file.*propose regions"),
+        (other_images, "none of five.*0.jpg.*data_root.*generate_regions.py"),
+    ],
+)
+def test_unusable_region_files_are_refused_by_name(images, damage, message):
+    damage(images)
+    with pytest.raises(RegionStoreError, match=rf"(?s)regions\.arrow.*{message}"):
+        dataset(images)
+
+
+def missing(path):
+    path.unlink()
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def zero_bytes(path):
+    path.write_bytes(b"")
+
+
+def another_size(path):
+    cv2.imwrite(str(path), np.zeros((31, 40, 3), np.uint8))
+
+
+@pytest.mark.parametrize("damage", [missing, truncated, zero_bytes, another_size])
+def test_a_bad_image_is_replaced_counted_and_reported(images, damage):
+    damage(images / "3.jpg")
+    data = dataset(images)
+    items = [data[3] for _ in range(5)]
+    assert all(item["img_path"] != str(images / "3.jpg") for item in items)
+    assert int(data._bad_samples) >= 5
+    assert data[2]["img_path"] == str(images / "2.jpg")
+
+
+def test_a_bad_image_is_named_in_the_log(images, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        "mmregioncon.datasets.region_dataset.print_log", lambda text, *args: lines.append(text)
+    )
+    another_size(images / "3.jpg")
+    dataset(images)[3]
+    assert "bad sample 1" in lines[0] and str(images / "3.jpg") in lines[0]
+    assert "(31, 40)" in lines[0] and "(30, 40)" in lines[0]
+
+
+def test_too_many_bad_images_stop_with_file_key_and_remedy(images):
+    missing(images / "3.jpg")
+    data = dataset(images, max_bad_samples=2)
+    with pytest.raises(RuntimeError) as error:
+        for _ in range(3):
+            data.prepare_data(3)
+    message = str(error.value)
+    for part in ("regions.arrow", "3.jpg", "max_bad_samples=2", "validate_regions.py"):
+        assert part in message
+    assert "train_dataloader.dataset.max_bad_samples" in message
+
+
+def test_none_may_be_bad(images):
+    missing(images / "3.jpg")
+    with pytest.raises(RuntimeError, match="max_bad_samples=0"):
+        dataset(images, max_bad_samples=0)[3]
+
+
+def test_a_fault_of_the_pipeline_is_not_a_bad_image(images):
+    data = dataset(images)
+    data.pipeline.transforms.append(lambda results: results["no_such_key"])
+    with pytest.raises(KeyError, match="no_such_key"):
+        data[0]
+    assert int(data._bad_samples) == 0
+
+
+def loader(data, **kwargs):
+    return DataLoader(
+        data, num_workers=1, collate_fn=pseudo_collate, worker_init_fn=seed_worker, **kwargs
+    )
+
+
+def test_the_count_is_shared_with_workers(images):
+    missing(images / "3.jpg")
+    data = dataset(images)
+    list(loader(data))
+    first = int(data._bad_samples)
+    list(loader(data))
+    assert 1 <= first < int(data._bad_samples)
+
+
+def test_the_limit_holds_over_workers(images):
+    missing(images / "3.jpg")
+    data = dataset(images, max_bad_samples=1)
+    with pytest.raises(RuntimeError, match="max_bad_samples=1"):
+        for _ in range(3):
+            list(loader(data))
+
+
+class Draws(torch.utils.data.Dataset):
+    """What the generators of a worker give."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return random.random(), float(np.random.rand()), float(torch.rand(1))
+
+
+def epochs(seed, num=2):
+    torch.manual_seed(seed)
+    draws = loader(Draws(), batch_size=1)
+    return [list(draws) for _ in range(num)]
+
+
+def test_workers_draw_anew_each_epoch_and_the_same_for_the_same_seed():
+    first, again, other = epochs(0), epochs(0), epochs(1)
+    assert first == again
+    assert first[0] != first[1], "augmentations would repeat every epoch"
+    for generator in range(3):
+        seen = {float(batch[generator][0]) for run in (first, other) for e in run for batch in e}
+        assert len(seen) == 8
