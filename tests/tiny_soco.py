@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
@@ -52,6 +53,29 @@ def tiny_model(seed=0, max_iters=100, initialise=True, **options):
     with DefaultScope.overwrite_default_scope("mmregioncon"):
         model = MODELS.build(cfg.model)
     return randomise_norms(model) if initialise else model
+
+
+def tiny_c4_model(seed=0):
+    """The C4 model of the paper with a ResNet-18, small MLPs, and BN for SyncBN."""
+    register_all_modules(init_default_scope=False)
+    cfg = Config.fromfile(CONFIG.parents[1] / "_base_/models/soco_r50-c4.py")
+    cfg.merge_from_dict(
+        {
+            "model.backbone.depth": 18,
+            "model.roi_head.bbox_roi_extractor.out_channels": 256,
+            "model.roi_head.shared_head.depth": 18,
+            "model.projector.in_channels": 512,
+            "model.projector.hid_channels": 64,
+            "model.projector.out_channels": 16,
+            "model.predictor.in_channels": 16,
+            "model.predictor.hid_channels": 64,
+            "model.predictor.out_channels": 16,
+            "model.teacher.end_momentum": None,
+        }
+    )
+    torch.manual_seed(seed)
+    with DefaultScope.overwrite_default_scope("mmregioncon"):
+        return randomise_norms(revert_sync_batchnorm(MODELS.build(cfg.model)))
 
 
 def randomise_norms(model):

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
-from tiny_soco import online_gradients, randomise_norms, tiny_batch, tiny_model, total
+from tiny_soco import (
+    online_gradients,
+    randomise_norms,
+    tiny_batch,
+    tiny_c4_model,
+    tiny_model,
+    total,
+)
 
 from mmregioncon.models.algorithms.soco import slots_of_pair
 
@@ -43,6 +50,18 @@ def test_gradient_reaches_all_that_is_online_and_nothing_else():
     assert all(grad.isfinite().all() for grad in gradients.values())
     assert all(parameter.grad is None for parameter in model.teacher.parameters())
     assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
+
+
+def test_c4_trains_backbone_and_shared_head():
+    model = tiny_c4_model()
+    losses = step(model, tiny_batch(batch_size=2, sizes=(64, 64)))
+    assert list(losses) == ["loss_pair01"] and -4 <= losses["loss_pair01"] <= 4
+    gradients = online_gradients(model)
+    modules = {".".join(name.split(".")[:2]) for name in gradients if name.startswith("roi_head")}
+    assert modules == {"roi_head.shared_head"} and not hasattr(model, "neck")
+    untouched = [name for name, grad in gradients.items() if grad is None or not grad.any()]
+    assert set(untouched) <= {"projector.fc0.bias", "predictor.fc0.bias"}
+    assert list(model.teacher.module) == ["backbone", "roi_head", "projector"]
 
 
 def test_teacher_has_all_modules_but_the_predictor():

@@ -100,7 +100,7 @@ def test_known_losses(query, key, query_ids, key_ids, loss):
     ids = (torch.tensor(query_ids), torch.tensor(key_ids))
     ours = region_cosine_loss(query, key, *ids)
     ours.backward()
-    assert float(ours) == pytest.approx(loss, abs=1e-5)
+    assert ours.item() == pytest.approx(loss, abs=1e-5)
     assert query.grad.isfinite().all()
 
 
