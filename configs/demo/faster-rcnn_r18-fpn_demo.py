@@ -39,7 +39,7 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100)),
 )
 
-max_iters = 300
+max_iters = 150
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

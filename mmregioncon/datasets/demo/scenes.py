@@ -9,6 +9,7 @@ from . import textures as tx
 from .objects import CLASSES, CLUTTER
 
 WIDTHS, HEIGHTS = (160, 176, 192), (128, 144, 160)
+ROOMS = 6  # fixed cameras: an image is told from others by its objects, not by its background
 MIN_VISIBLE = 0.4  # no object is hidden or cut off beyond this fraction of its area
 CLUTTER_LABEL = -1
 
@@ -73,8 +74,9 @@ class _Canvas:
 
     def __init__(self, rng):
         self.rng = rng
-        self.width, self.height = int(rng.choice(WIDTHS)), int(rng.choice(HEIGHTS))
-        image, self.horizon = _background(rng, self.height, self.width)
+        room = np.random.default_rng(rng.integers(ROOMS))
+        self.width, self.height = int(room.choice(WIDTHS)), int(room.choice(HEIGHTS))
+        image, self.horizon = _background(room, self.height, self.width)
         self.image = image.astype(np.float32) * np.float32(rng.uniform(0.75, 1.15))
         self.owner = np.full((self.height, self.width), -1, np.int32)
         self.labels, self.full_areas = [], []

@@ -6,6 +6,7 @@ from torch import nn
 from mmregioncon.registry import MODELS
 from mmregioncon.structures import batch_regions
 
+from ..modules import RegionFPN
 from .base import RegionContrastModel
 
 
@@ -29,12 +30,22 @@ class SoCo(RegionContrastModel):
 
     def __init__(self, projector, predictor, teacher, skip_unused_levels=False, **kwargs):
         super().__init__(**kwargs)
+        if skip_unused_levels:
+            self._check_levels_can_be_skipped()
         self.skip_unused_levels = skip_unused_levels
         self.projector = MODELS.build(projector)
         self.predictor = MODELS.build(predictor)
         self.teacher = MODELS.build(
             dict(type="MomentumTeacher", **teacher), default_args=dict(model=self.online_modules())
         )
+
+    def _check_levels_can_be_skipped(self):
+        neck = getattr(self, "neck", None)
+        if not isinstance(neck, RegionFPN) or self.roi_head.embed_all_levels:
+            raise ValueError(
+                "model.skip_unused_levels=True needs model.neck.type='RegionFPN' (here "
+                f"{type(neck).__name__}) and model.roi_head.embed_all_levels=False"
+            )
 
     def online_modules(self):
         """The modules that have a momentum copy, under their own names."""
