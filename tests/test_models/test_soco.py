@@ -122,6 +122,11 @@ def test_embedding_on_all_levels_gives_batch_norm_all_of_them():
     assert abs(losses[0] - losses[1]) > 1e-4
 
 
+def test_levels_cannot_be_both_skipped_and_embedded_on():
+    with pytest.raises(ValueError, match="skip_unused_levels=True.*embed_all_levels=True.*False"):
+        tiny_model(roi_head__embed_all_levels=True, skip_unused_levels=True)
+
+
 def test_channels_last_is_the_same_maths():
     batch, results = tiny_batch(), []
     for channels_last in (True, False):
