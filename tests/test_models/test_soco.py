@@ -122,9 +122,13 @@ def test_embedding_on_all_levels_gives_batch_norm_all_of_them():
     assert abs(losses[0] - losses[1]) > 1e-4
 
 
-def test_levels_cannot_be_both_skipped_and_embedded_on():
-    with pytest.raises(ValueError, match="skip_unused_levels=True.*embed_all_levels=True.*False"):
-        tiny_model(roi_head__embed_all_levels=True, skip_unused_levels=True)
+@pytest.mark.parametrize(
+    "options", [dict(roi_head__embed_all_levels=True), dict(neck__type="mmdet.FPN")]
+)
+def test_levels_are_skipped_only_where_they_can_be(options):
+    message = "skip_unused_levels=True needs .*neck.type='RegionFPN'.*embed_all_levels=False"
+    with pytest.raises(ValueError, match=message):
+        tiny_model(skip_unused_levels=True, **options)
 
 
 def test_channels_last_is_the_same_maths():
