@@ -1,6 +1,5 @@
 """Does it learn? Nearest neighbours among the frozen features of annotated objects."""
 
-import torch
 import torch.nn.functional as F
 
 
