@@ -100,7 +100,7 @@ SECONDS=0
 step data "draw the demo data" "$data/demo_data.json" python tools/make_demo_data.py --root "$data"
 step regions "propose regions" "$data/regions.arrow" \
     python tools/generate_regions.py "$data/unlabelled" --out "$data/regions.arrow" --overwrite \
-    --filter-args min_side=20
+    --filter-args min_side=14 "size_range=(0.1,0.5)" top=40
 step pretrain "pre-train $method" "$work/pretrain/last_checkpoint" \
     python tools/train.py "configs/demo/${method}_r18-fpn_demo.py" --work-dir "$work/pretrain" \
     --cfg-options "randomness.seed=$seed"

@@ -22,7 +22,16 @@ model = dict(
             norm_cfg=norm_cfg,
         ),
     ),
-    projector=dict(in_channels=512, hid_channels=2048, out_channels=256, norm_cfg=mlp_norm_cfg),
+    # A last BN takes the common mean out of the targets: some thousand iterations then suffice.
+    projector=dict(
+        in_channels=512,
+        hid_channels=2048,
+        out_channels=256,
+        with_last_bn=True,
+        with_last_bn_affine=False,
+        with_last_bias=False,
+        norm_cfg=mlp_norm_cfg,
+    ),
     predictor=dict(in_channels=256, hid_channels=2048, out_channels=256, norm_cfg=mlp_norm_cfg),
     channels_last=True,
     skip_unused_levels=True,
