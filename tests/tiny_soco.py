@@ -31,6 +31,9 @@ SHRINK = {
     "projector.in_channels": 32,
     "projector.hid_channels": 64,
     "projector.out_channels": 16,
+    # the paper's projector: the demo's has a last BN
+    "projector.with_last_bn": False,
+    "projector.with_last_bias": True,
     "predictor.in_channels": 16,
     "predictor.hid_channels": 64,
     "predictor.out_channels": 16,

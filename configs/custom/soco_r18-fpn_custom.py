@@ -22,7 +22,7 @@ model = dict(
             norm_cfg=norm_cfg,
         ),
     ),
-    # A last BN takes the common mean out of the targets: some thousand iterations then suffice.
+    # As in the demo: a last BN takes the common mean out of the targets (docs/results.md).
     projector=dict(
         in_channels=512,
         hid_channels=2048,

@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from mmregioncon.regions import RegionStore, RegionStoreError
-from mmregioncon.registry import DATASETS
+from mmregioncon.registry import DATASETS, TRANSFORMS
 
 from .transforms.loading import BadImageError
 
@@ -50,7 +50,7 @@ class RegionDataset(BaseDataset):
         self.max_bad_samples = max_bad_samples
         self._bad_samples = torch.zeros(1, dtype=torch.int64).share_memory_()
         super().__init__(
-            pipeline=list(pipeline),
+            pipeline=[TRANSFORMS.build(step) for step in pipeline],  # in any default scope
             indices=indices,
             serialize_data=False,
             max_refetch=max_refetch,

@@ -124,6 +124,11 @@ def test_pairs_must_use_every_view():
         build(pipeline)(image())
 
 
+def test_a_pair_without_slots_is_refused():
+    with pytest.raises(ValueError, match="num_regions=0"):
+        SelectPairRegions(pairs=[(0, 1)], num_regions=0)
+
+
 def test_a_box_is_not_jittered_out_of_sight():
     np.random.seed(0)
     boxes = np.tile(np.array([[9, 9, 30, 30]], np.float32), (200, 1))

@@ -73,6 +73,8 @@ class SelectPairRegions(BaseTransform):
     """
 
     def __init__(self, pairs, num_regions=4, jitter_views=(0,), jitter_prob=0.5, jitter=0.1):
+        if num_regions < 1:
+            raise ValueError(f"SelectPairRegions.num_regions={num_regions} must be at least 1")
         self.pairs = [tuple(pair) for pair in pairs]
         self.num_regions = num_regions
         self.jitter_views = tuple(jitter_views)
