@@ -33,7 +33,7 @@ model = dict(
     ),
     predictor=dict(in_channels=128, hid_channels=1024, out_channels=128, norm_cfg=mlp_norm_cfg),
     # The teacher must follow faster than over the paper's 60,000 iterations
-    teacher=dict(momentum=0.95),
+    teacher=dict(momentum=0.9),
     channels_last=True,
     skip_unused_levels=True,
 )
