@@ -1,4 +1,3 @@
-from .algorithms import *  # noqa: F403
-from .data_preprocessors import *  # noqa: F403
-from .heads import *  # noqa: F403
-from .modules import *  # noqa: F403
+from . import algorithms, data_preprocessors, heads, modules
+
+__all__ = ["algorithms", "data_preprocessors", "heads", "modules"]
