@@ -9,7 +9,7 @@ usage: bash tools/quickstart.sh [--seed N] [--work-dir DIR] [--fresh]
 
 Installs what is needed, draws the demo data (data/demo), proposes regions, pre-trains SoCo on the
 unlabelled pictures, fine-tunes a small Faster R-CNN on the labelled ones from that checkpoint and
-from scratch, and writes DIR/report.html. Ten minutes on two cores, after the installation.
+from scratch, and writes DIR/report.html. About ten minutes on two idle cores (an estimate), after the installation.
 
   --seed N        of the pre-training and of both fine-tunings (default 0); the data stay the same
   --work-dir DIR  checkpoints, logs and the report (default work_dirs/quickstart)

@@ -20,8 +20,8 @@ model = dict(
             norm_cfg=norm_cfg,
         ),
     ),
-    # A last BN takes the common mean out of the targets. Without it (as in the paper) the first
-    # thousands of BYOL's iterations go into predicting that mean, and this run has 200.
+    # A last BN takes the common mean out of the targets. Without it (as in the paper) a run of 200
+    # iterations mostly learns that mean (docs/results.md).
     projector=dict(
         in_channels=256,
         hid_channels=1024,
