@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from mmcv.transforms import Compose
 
-import mmregioncon.datasets  # noqa: F401
 from mmregioncon.datasets.transforms import RegionMultiView, SelectPairRegions
 from mmregioncon.datasets.transforms.pair_regions import choose_common, jitter_some
 from mmregioncon.registry import TRANSFORMS
