@@ -1,12 +1,9 @@
 # SoCo on your unlabelled images: ResNet-18-FPN, views of 160, 160 and 80 pixels, one GPU or a CPU
 _base_ = [
     "../_base_/models/soco_r50-fpn.py",
-    "../_base_/datasets/soco_in1k.py",
-    "../_base_/default_runtime.py",
-    "./my_data.py",
+    "_base_/custom_pretrain.py",
 ]
 
-data = _base_.data
 norm_cfg = dict(type="BN", requires_grad=True)
 mlp_norm_cfg = dict(type="BN1d", requires_grad=True)
 model = dict(
@@ -55,33 +52,8 @@ train_pipeline = [
             ],
         ],
     ),
-    _base_.choose_regions,
+    dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=4),
     dict(type="RegionCutout", views=(1, 2)),
     dict(type="PackRegionInputs"),
 ]
-train_dataloader = dict(
-    batch_size=64,
-    num_workers=2,
-    dataset=dict(region_file=data.root + data.region_file, pipeline=train_pipeline),
-)
-
-max_epochs = 100
-optim_wrapper = dict(
-    type="OptimWrapper",
-    constructor="OnlineOptimWrapperConstructor",
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.01),
-)
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, end=1, convert_to_iter_based=True),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=1e-6,
-        T_max=max_epochs - 1,
-        begin=1,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
-]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
-auto_scale_lr = dict(enable=False, base_batch_size=64)
-default_hooks = dict(logger=dict(interval=10))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

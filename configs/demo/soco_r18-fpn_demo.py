@@ -1,8 +1,7 @@
 # SoCo on the demo data: half of ResNet-18's widths, views of 96, 96 and 48 pixels
 _base_ = [
     "../_base_/models/soco_r50-fpn.py",
-    "../_base_/datasets/soco_in1k.py",
-    "../_base_/default_runtime.py",
+    "_base_/demo_pretrain.py",
 ]
 
 norm_cfg = dict(type="BN", requires_grad=True)
@@ -33,7 +32,7 @@ model = dict(
     ),
     predictor=dict(in_channels=128, hid_channels=1024, out_channels=128, norm_cfg=mlp_norm_cfg),
     # The teacher must follow faster than over the paper's 60,000 iterations
-    teacher=dict(momentum=0.9),
+    teacher=dict(momentum=0.95),
     channels_last=True,
     skip_unused_levels=True,
 )
@@ -43,46 +42,21 @@ train_pipeline = [
     dict(
         type="RegionMultiView",
         pipelines=[
-            [dict(type="RegionResize", size=96), _base_.flip, *_base_.colours_1],
+            [dict(type="RegionResize", size=96), _base_.flip, *_base_.small_colours],
             [
-                dict(type="RegionRandomResizedCrop", scale=96, crop_ratio_range=(0.5, 1.0)),
+                dict(type="RegionRandomResizedCrop", scale=96, crop_ratio_range=(0.4, 1.0)),
                 _base_.flip,
-                *_base_.colours_2,
+                *_base_.small_colours,
             ],
             [
                 dict(type="RegionRandomResizedCrop", scale=48, crop_of=1),
                 _base_.flip,
-                *_base_.colours_2,
+                *_base_.small_colours,
             ],
         ],
     ),
-    _base_.choose_regions,
+    dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=4),
     dict(type="RegionCutout", views=(1, 2)),
     dict(type="PackRegionInputs"),
 ]
-train_dataloader = dict(
-    batch_size=32,
-    num_workers=1,
-    dataset=dict(region_file="data/demo/regions.arrow", pipeline=train_pipeline),
-)
-
-max_epochs = 8
-optim_wrapper = dict(
-    type="OptimWrapper",
-    constructor="OnlineOptimWrapperConstructor",
-    optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.01),
-)
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, end=1, convert_to_iter_based=True),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=1e-6,
-        T_max=max_epochs - 1,
-        begin=1,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
-]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
-auto_scale_lr = dict(enable=False, base_batch_size=32)
-default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=1, max_keep_ckpts=1))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

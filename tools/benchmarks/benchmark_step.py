@@ -111,14 +111,14 @@ def make_floor(model, batch):
     """The floor as a function of no arguments."""
     online, teacher = WholeBackbone(model), WholeBackbone(model)
     views = model.data_preprocessor(deepcopy(batch), True)["inputs"]
-    views = [view.contiguous() for view in views]
+    queries, keys = ([view.contiguous() for view in part] for part in model.backbone_inputs(views))
 
     def floor():
         online.zero_grad()
-        for view in views:
+        for view in queries:
             sum(feat.mean() for feat in online(view)).backward()
         with torch.no_grad():
-            for view in views:
+            for view in keys:
                 teacher(view)
 
     return floor

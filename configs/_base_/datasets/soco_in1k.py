@@ -1,49 +1,20 @@
 # SoCo's three views: the whole image, a crop, and that crop again at half the size
-region_file = "data/imagenet/regions_train.arrow"
-
-jitter = dict(
-    type="RandomApply",
-    transforms=[
-        dict(
-            type="mmpretrain.ColorJitter",
-            brightness=0.4,
-            contrast=0.4,
-            saturation=0.2,
-            hue=0.1,
-            backend="cv2",
-        )
-    ],
-    prob=0.8,
-)
-grey = dict(
-    type="RandomGrayscale",
-    prob=0.2,
-    keep_channels=True,
-    channel_weights=(0.114, 0.587, 0.2989),
-)
-blur = dict(
-    type="mmpretrain.GaussianBlur", magnitude_range=(0.1, 2.0), magnitude_std="inf", prob=1.0
-)
-rare_blur = dict(
-    type="mmpretrain.GaussianBlur", magnitude_range=(0.1, 2.0), magnitude_std="inf", prob=0.1
-)
-solarise = dict(type="mmpretrain.Solarize", thr=128, prob=0.2)
-flip = dict(type="RegionRandomFlip", prob=0.5)
-
-# BYOL's colours: the first view is always blurred, the others seldom, and solarised at times
-colours_1 = [jitter, grey, blur]
-colours_2 = [jitter, grey, rare_blur, solarise]
+_base_ = "region_loader.py"
 
 three_views = dict(
     type="RegionMultiView",
     pipelines=[
-        [dict(type="RegionResize", size=224), flip, *colours_1],
+        [dict(type="RegionResize", size=224), _base_.flip, *_base_.colours_1],
         [
             dict(type="RegionRandomResizedCrop", scale=224, crop_ratio_range=(0.5, 1.0)),
-            flip,
-            *colours_2,
+            _base_.flip,
+            *_base_.colours_2,
         ],
-        [dict(type="RegionRandomResizedCrop", scale=112, crop_of=1), flip, *colours_2],
+        [
+            dict(type="RegionRandomResizedCrop", scale=112, crop_of=1),
+            _base_.flip,
+            *_base_.colours_2,
+        ],
     ],
 )
 choose_regions = dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=4)
@@ -54,21 +25,4 @@ train_pipeline = [
     dict(type="RegionCutout", views=(1, 2)),
     dict(type="PackRegionInputs"),
 ]
-
-train_dataloader = dict(
-    batch_size=256,
-    num_workers=12,
-    persistent_workers=False,
-    pin_memory=True,
-    drop_last=True,
-    sampler=dict(type="DefaultSampler", shuffle=True),
-    collate_fn=dict(type="default_collate"),
-    worker_init_fn=dict(type="mmregioncon.seed_worker"),
-    dataset=dict(
-        type="RegionDataset",
-        region_file=region_file,
-        data_root=None,
-        pipeline=train_pipeline,
-        max_bad_samples=100,
-    ),
-)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

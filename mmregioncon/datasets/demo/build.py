@@ -14,7 +14,7 @@ import numpy as np
 from .objects import CLASSES
 from .scenes import render_scene
 
-VERSION = 1  # raise it when the pictures change, so that old data are made anew
+VERSION = 2  # raise it when the pictures change, so that old data are made anew
 MANIFEST = "demo_data.json"
 SPLITS = ("unlabelled", "train", "val")
 

@@ -31,7 +31,7 @@ class Scene:
     areas: np.ndarray
 
 
-def render_scene(rng, min_objects=2, max_objects=6):
+def render_scene(rng, min_objects=2, max_objects=5):
     """Draw one :class:`Scene` from ``rng``, with at least ``min_objects`` objects."""
     while True:
         canvas = _Canvas(rng)
@@ -88,7 +88,7 @@ class _Canvas:
         rng = self.rng
         maker = CLUTTER[rng.integers(len(CLUTTER))] if label < 0 else [*CLASSES.values()][label]
         depth = 0.55 + 0.65 * (foot - self.horizon) / (1.1 - self.horizon)
-        size = np.clip(depth * np.exp(rng.uniform(np.log(28), np.log(110))), 20, 110)
+        size = np.clip(depth * np.exp(rng.uniform(np.log(50), np.log(120))), 32, 120)
         sprite = _relight(rng, _shrink(maker(rng), size))
         angle = rng.normal(0, 14) if rng.random() < 0.8 else rng.uniform(-75, 75)
         full = (sprite[..., 3] > 0.5).sum()

@@ -1,3 +1,4 @@
+from .crop_pairs import DrawCropPair, DrawOverlappingCrops, RegionCrop
 from .formatting import PackRegionInputs
 from .loading import BadImageError, LoadRegionImage
 from .pair_regions import RegionCutout, SelectPairRegions
@@ -5,8 +6,11 @@ from .views import RegionMultiView, RegionRandomFlip, RegionRandomResizedCrop, R
 
 __all__ = [
     "BadImageError",
+    "DrawCropPair",
+    "DrawOverlappingCrops",
     "LoadRegionImage",
     "PackRegionInputs",
+    "RegionCrop",
     "RegionCutout",
     "RegionMultiView",
     "RegionRandomFlip",

@@ -42,7 +42,8 @@ class RegionMultiView(BaseTransform):
     """Make several views of one image, each by a pipeline of its own.
 
     Adds ``views``: a list of dicts with ``img``, ``img_shape``, ``affine`` (from the original
-    image to the view) and ``crop``. A later pipeline finds the earlier ones in ``views``.
+    image to the view) and ``crop``. A later pipeline finds the earlier ones in ``views``,
+    and all find the ``windows`` that were drawn for them, if any.
 
     Args:
         pipelines: one list of transforms a view.
@@ -57,9 +58,14 @@ class RegionMultiView(BaseTransform):
         """Add ``views``."""
         views = []
         for pipeline in self.pipelines:
-            start = dict(img=results["img"], affine=np.eye(3), views=views)
+            start = dict(
+                img=results["img"],
+                affine=np.eye(3),
+                views=views,
+                windows=results.get("windows", ()),
+            )
             view = pipeline(start)
-            view.pop("views")
+            del view["views"], view["windows"]
             views.append(view)
         results["views"] = views
         return results

@@ -1,7 +1,6 @@
 """SoCo: object-level contrast of proposals, aligned with detection (arXiv 2106.02637)."""
 
 import torch
-from torch import nn
 
 from mmregioncon.registry import MODELS
 from mmregioncon.structures import batch_regions
@@ -24,20 +23,14 @@ class SoCo(RegionContrastModel):
             statistics of that level's BatchNorm do not see the view.
         projector: config of the MLP after the RoI head (a mmpretrain neck: tuple in and out).
         predictor: config of the MLP after the projector.
-        teacher: arguments of :class:`MomentumTeacher`.
         kwargs: those of :class:`RegionContrastModel`.
     """
 
-    def __init__(self, projector, predictor, teacher, skip_unused_levels=False, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, projector, predictor, skip_unused_levels=False, **kwargs):
+        super().__init__(projector=projector, predictor=predictor, **kwargs)
         if skip_unused_levels:
             self._check_levels_can_be_skipped()
         self.skip_unused_levels = skip_unused_levels
-        self.projector = MODELS.build(projector)
-        self.predictor = MODELS.build(predictor)
-        self.teacher = MODELS.build(
-            dict(type="MomentumTeacher", **teacher), default_args=dict(model=self.online_modules())
-        )
 
     def _check_levels_can_be_skipped(self):
         neck = getattr(self, "neck", None)
@@ -46,11 +39,6 @@ class SoCo(RegionContrastModel):
                 "model.skip_unused_levels=True needs model.neck.type='RegionFPN' (here "
                 f"{type(neck).__name__}) and model.roi_head.embed_all_levels=False"
             )
-
-    def online_modules(self):
-        """The modules that have a momentum copy, under their own names."""
-        names = ("backbone", "neck", "roi_head", "projector")
-        return nn.ModuleDict({name: getattr(self, name) for name in names if hasattr(self, name)})
 
     def loss(self, inputs, data_samples):
         """Losses of all pairs, ``loss_pair{a}{b}``; the minimum of each is -4.
@@ -62,8 +50,7 @@ class SoCo(RegionContrastModel):
         pairs = data_samples[0].pairs
         regions = [batch_regions(data_samples, i, view.device) for i, view in enumerate(inputs)]
         with torch.no_grad():
-            if self.training:
-                self.teacher.update_parameters(self.online_modules())
+            self.update_teacher()
             keys = [
                 self.project(self.teacher.module, view, region.rois)
                 for view, region in zip(inputs, regions)

@@ -1,3 +1,4 @@
+from .info_nce import info_nce
 from .soco_head import SoCoHead, region_cosine_loss
 
-__all__ = ["SoCoHead", "region_cosine_loss"]
+__all__ = ["SoCoHead", "info_nce", "region_cosine_loss"]

@@ -1,0 +1,14 @@
+# MoCo v2's two views
+_base_ = "region_loader.py"
+
+view = [
+    dict(type="RegionRandomResizedCrop", scale=224, crop_ratio_range=(0.2, 1.0)),
+    _base_.flip,
+    *_base_.colours,
+]
+train_pipeline = [
+    dict(type="LoadRegionImage"),
+    dict(type="RegionMultiView", pipelines=[view, view]),
+    dict(type="PackRegionInputs"),
+]
+train_dataloader = dict(batch_size=32, num_workers=8, dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,25 @@
+"""InfoNCE, the loss of the MoCo family (arXiv 1911.05722, equation 1)."""
+
+import torch
+import torch.nn.functional as F
+
+
+def info_nce(query, key, negatives, temperature=0.2):
+    """Mean over rows of -log softmax of the positive among itself and the negatives.
+
+    Args:
+        query: ``(N, D)`` L2-normalised, any float dtype.
+        key: ``(N, D)`` the positive of each query, without gradient.
+        negatives: ``(Q, D)`` shared by all queries, without gradient.
+        temperature: tau.
+
+    Returns:
+        torch.Tensor: float32 scalar; 0 with a graph if N is 0.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        query, key, negatives = query.float(), key.detach().float(), negatives.float()
+        if len(query) == 0:
+            return query.sum()
+        positive = (query * key).sum(dim=1, keepdim=True)
+        logits = torch.cat([positive, query @ negatives.T], dim=1) / temperature
+        return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))

@@ -1,0 +1,54 @@
+"""The queue of past keys that InfoNCE takes its negatives from."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmregioncon.registry import MODELS
+
+from .batch_shuffle import gather_unequal
+
+
+@MODELS.register_module()
+class MemoryQueue(nn.Module):
+    """First in, first out, of fixed length and float32 (MoCo, section 3.1).
+
+    Filled with random unit vectors at first, as in MoCo. Contents and position are buffers, so
+    the checkpoint keeps them.
+
+    Args:
+        length: Q, keys held.
+        dim: D.
+    """
+
+    def __init__(self, length=65536, dim=128):
+        super().__init__()
+        if length < 1:
+            raise ValueError(f"queue length={length} must be at least 1")
+        self.register_buffer("keys", F.normalize(torch.randn(length, dim), dim=1))
+        self.register_buffer("position", torch.zeros(1, dtype=torch.long))
+
+    def negatives(self):
+        """The keys ``(Q, D)`` float32 as they are now; later keys do not change what is given."""
+        return self.keys.clone()
+
+    @torch.no_grad()
+    def enqueue(self, keys):
+        """Replace the oldest keys by those of all ranks, rank after rank.
+
+        Args:
+            keys: ``(n, D)`` of any float dtype; n may differ from rank to rank and be 0.
+
+        Raises:
+            ValueError: all ranks together have more keys than the queue is long.
+        """
+        keys, _ = gather_unequal(keys.float())
+        length = len(self.keys)
+        if len(keys) > length:
+            raise ValueError(
+                f"{len(keys)} keys of one step do not fit into a queue of {length}: raise the "
+                "queue's length (model.queue.length), or lower train_dataloader.batch_size"
+            )
+        places = (self.position + torch.arange(len(keys), device=keys.device)) % length
+        self.keys[places] = keys
+        self.position[:] = (self.position + len(keys)) % length
