@@ -256,10 +256,23 @@ class TestProjector:
 
 
 class TestRoIHead:
-    @pytest.mark.parametrize("heads", [{}, dict(bbox_head={}, shared_head={})])
-    def test_needs_one_head(self, heads):
+    def test_takes_one_head(self):
         with pytest.raises(ValueError, match="one of bbox_head .FPN. and shared_head .C4."):
-            RegionRoIHead(dict(type="ScaleAwareRoIExtractor"), **heads)
+            RegionRoIHead(dict(type="ScaleAwareRoIExtractor"), bbox_head={}, shared_head={})
+
+    def test_without_a_head_the_feature_is_flattened(self):
+        head = RegionRoIHead(
+            dict(
+                type="ScaleAwareRoIExtractor",
+                roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=0),
+                out_channels=3,
+                featmap_strides=[4, 8, 16, 32],
+            )
+        )
+        feats, rois = pyramid(), random_rois()
+        out = head(feats, rois)
+        assert out.shape == (len(rois), 3 * 49)
+        torch.testing.assert_close(out, head.bbox_roi_extractor(feats, rois).flatten(1))
 
     def test_a_shared_head_is_averaged_over_the_region(self):
         register_all_modules(init_default_scope=False)

@@ -8,7 +8,7 @@ from torch import nn
 
 from mmregioncon.registry import MODELS
 
-from ..modules import BatchShuffle
+from ..modules import BatchShuffle, RegionFPN
 
 # Modules that only the online network has
 ONLINE_ONLY = ("head", "predictor")
@@ -30,6 +30,9 @@ class RegionContrastModel(BaseModel, metaclass=ABCMeta):
         data_preprocessor: config of a :class:`RegionDataPreprocessor`.
         channels_last: keep weights and views in channels-last memory, the faster one for
             convolutions on most machines. The maths is the same.
+        skip_unused_levels: do not compute a pyramid level of a view on which the batch has no
+            region (needs a :class:`RegionFPN`). Losses and gradients stay the same; running
+            statistics of that level's BatchNorm do not see the view.
         projections: configs of the method's own modules, by name (``projector``, ...); ``None``
             leaves one out.
     """
@@ -43,6 +46,7 @@ class RegionContrastModel(BaseModel, metaclass=ABCMeta):
         roi_head=None,
         data_preprocessor=None,
         channels_last=False,
+        skip_unused_levels=False,
         init_cfg=None,
         **projections,
     ):
@@ -58,6 +62,17 @@ class RegionContrastModel(BaseModel, metaclass=ABCMeta):
             dict(type="MomentumTeacher", **teacher), default_args=dict(model=self.online_modules())
         )
         self.channels_last = channels_last
+        if skip_unused_levels:
+            self._check_levels_can_be_skipped()
+        self.skip_unused_levels = skip_unused_levels
+
+    def _check_levels_can_be_skipped(self):
+        neck, roi_head = getattr(self, "neck", None), getattr(self, "roi_head", None)
+        if not isinstance(neck, RegionFPN) or roi_head is None or roi_head.embed_all_levels:
+            raise ValueError(
+                "model.skip_unused_levels=True needs model.neck.type='RegionFPN' (here "
+                f"{type(neck).__name__}) and model.roi_head.embed_all_levels=False"
+            )
 
     def init_weights(self):
         """Initialise, then settle the memory format of the weights."""
@@ -106,6 +121,32 @@ class RegionContrastModel(BaseModel, metaclass=ABCMeta):
         """
         feats = self.backbone(view)
         return self.neck(feats) if hasattr(self, "neck") else feats
+
+    def embed_regions(self, modules, feats, rois):
+        """Vectors of regions from a backbone's maps, through ``neck`` (if any) and ``roi_head``.
+
+        Args:
+            modules: mapping of module names, online or the teacher's.
+            feats: tuple of ``(B, C_i, H_i, W_i)`` backbone features.
+            rois: ``(N, 5)``, image index and xyxy in view pixels.
+
+        Returns:
+            torch.Tensor: ``(N, C)``.
+        """
+        if "neck" in modules:
+            levels = {}
+            if self.skip_unused_levels:
+                levels["levels"] = modules["roi_head"].bbox_roi_extractor.used_levels(rois)
+            feats = modules["neck"](feats, **levels)
+        return modules["roi_head"](feats, rois) + self._untouched(modules)
+
+    @staticmethod
+    def _untouched(modules):
+        """Zero, with a graph to every neck parameter: DDP wants gradients for all of them, also
+        for the levels on which this rank has no region."""
+        if "neck" not in modules:
+            return 0.0
+        return 0.0 * sum(parameter.sum() for parameter in modules["neck"].parameters())
 
     def forward(self, inputs, data_samples=None, mode="tensor"):
         """``mode='loss'``: dict of losses; ``mode='tensor'``: feature maps of each view.

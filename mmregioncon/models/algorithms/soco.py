@@ -5,7 +5,6 @@ import torch
 from mmregioncon.registry import MODELS
 from mmregioncon.structures import batch_regions
 
-from ..modules import RegionFPN
 from .base import RegionContrastModel
 
 
@@ -18,27 +17,13 @@ class SoCo(RegionContrastModel):
     (:class:`SelectPairRegions`), so 2, 3 or 4 views need no other model.
 
     Args:
-        skip_unused_levels: do not compute a pyramid level of a view on which the batch has no
-            region (needs a :class:`RegionFPN`). Losses and gradients stay the same; running
-            statistics of that level's BatchNorm do not see the view.
         projector: config of the MLP after the RoI head (a mmpretrain neck: tuple in and out).
         predictor: config of the MLP after the projector.
         kwargs: those of :class:`RegionContrastModel`.
     """
 
-    def __init__(self, projector, predictor, skip_unused_levels=False, **kwargs):
+    def __init__(self, projector, predictor, **kwargs):
         super().__init__(projector=projector, predictor=predictor, **kwargs)
-        if skip_unused_levels:
-            self._check_levels_can_be_skipped()
-        self.skip_unused_levels = skip_unused_levels
-
-    def _check_levels_can_be_skipped(self):
-        neck = getattr(self, "neck", None)
-        if not isinstance(neck, RegionFPN) or self.roi_head.embed_all_levels:
-            raise ValueError(
-                "model.skip_unused_levels=True needs model.neck.type='RegionFPN' (here "
-                f"{type(neck).__name__}) and model.roi_head.embed_all_levels=False"
-            )
 
     def loss(self, inputs, data_samples):
         """Losses of all pairs, ``loss_pair{a}{b}``; the minimum of each is -4.
@@ -74,22 +59,8 @@ class SoCo(RegionContrastModel):
         Returns:
             torch.Tensor: ``(N, D)``.
         """
-        feats = modules["backbone"](view)
-        if "neck" in modules:
-            levels = {}
-            if self.skip_unused_levels:
-                levels["levels"] = modules["roi_head"].bbox_roi_extractor.used_levels(rois)
-            feats = modules["neck"](feats, **levels)
-        vectors = modules["projector"]((modules["roi_head"](feats, rois),))[0]
-        return vectors + self._untouched(modules)
-
-    @staticmethod
-    def _untouched(modules):
-        """Zero, with a graph to every neck parameter: DDP wants gradients for all of them, also
-        for the levels on which this rank has no region."""
-        if "neck" not in modules:
-            return 0.0
-        return 0.0 * sum(parameter.sum() for parameter in modules["neck"].parameters())
+        vectors = self.embed_regions(modules, modules["backbone"](view), rois)
+        return modules["projector"]((vectors,))[0]
 
     def _pair_losses(self, pairs, batch_size, *per_view):
         losses = {}

@@ -11,7 +11,8 @@ class RegionRoIHead(BaseModule):
     """RoI extractor and the trunk of a detector's RoI head, named as the detector names them.
 
     With an FPN the trunk is ``bbox_head`` (convolutions and layers shared by classifier and
-    regressor); in a C4 detector it is ``shared_head`` (res5), averaged over the RoI.
+    regressor); in a C4 detector it is ``shared_head`` (res5), averaged over the RoI. Without
+    either, the vector is the flattened RoI feature.
 
     Args:
         bbox_roi_extractor: config of the extractor.
@@ -31,12 +32,12 @@ class RegionRoIHead(BaseModule):
         init_cfg=None,
     ):
         super().__init__(init_cfg)
-        if (bbox_head is None) == (shared_head is None):
-            raise ValueError("model.roi_head needs one of bbox_head (FPN) and shared_head (C4)")
+        if bbox_head is not None and shared_head is not None:
+            raise ValueError("model.roi_head takes one of bbox_head (FPN) and shared_head (C4)")
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
         if bbox_head is not None:
             self.bbox_head = MODELS.build(bbox_head)
-        else:
+        if shared_head is not None:
             self.shared_head = MODELS.build(shared_head)
         self.embed_all_levels = embed_all_levels
 
@@ -61,4 +62,6 @@ class RegionRoIHead(BaseModule):
     def _embed(self, roi_feats):
         if hasattr(self, "bbox_head"):
             return self.bbox_head(roi_feats)
-        return self.shared_head(roi_feats).mean(dim=(2, 3))
+        if hasattr(self, "shared_head"):
+            return self.shared_head(roi_feats).mean(dim=(2, 3))
+        return roi_feats.flatten(1)
