@@ -1,3 +1,3 @@
-from . import algorithms, data_preprocessors, heads, modules
+from . import algorithms, data_preprocessors, heads, modules, necks
 
-__all__ = ["algorithms", "data_preprocessors", "heads", "modules"]
+__all__ = ["algorithms", "data_preprocessors", "heads", "modules", "necks"]

@@ -1,5 +1,6 @@
 from .crop_pairs import DrawCropPair, DrawOverlappingCrops, RegionCrop
 from .formatting import PackRegionInputs
+from .jigsaw import JigsawPatches
 from .loading import BadImageError, LoadRegionImage
 from .pair_regions import RegionCutout, SelectPairRegions
 from .views import RegionMultiView, RegionRandomFlip, RegionRandomResizedCrop, RegionResize
@@ -8,6 +9,7 @@ __all__ = [
     "BadImageError",
     "DrawCropPair",
     "DrawOverlappingCrops",
+    "JigsawPatches",
     "LoadRegionImage",
     "PackRegionInputs",
     "RegionCrop",

@@ -1,4 +1,5 @@
 from .base import RegionContrastModel
+from .detco import DetCo
 from .soco import SoCo
 
-__all__ = ["RegionContrastModel", "SoCo"]
+__all__ = ["DetCo", "RegionContrastModel", "SoCo"]

@@ -1,0 +1,75 @@
+"""DetCo's losses (Xie et al., ICCV 2021, arXiv 2102.04803)."""
+
+from mmengine.model import BaseModule
+
+from mmregioncon.registry import MODELS
+
+from .info_nce import info_nce
+
+# Kind of the query and kind of the key; negatives are past keys
+TERMS = dict(gg=("global", "global"), ll=("local", "local"), gl=("local", "global"))
+
+
+def kinds_of_terms(terms):
+    """What the terms of DetCo's loss need: ``(kinds of queries, kinds of keys)``, both sorted.
+
+    Args:
+        terms: some of "gg" (image to image), "ll" (patches to patches), "gl" (patches to image).
+
+    Raises:
+        ValueError: an unknown term, none, or "gl" without "gg", which alone trains the heads that
+            the keys of "gl" come from.
+    """
+    unknown = [term for term in terms if term not in TERMS]
+    if unknown or not terms:
+        raise ValueError(f"model.terms={tuple(terms)} must be some of {tuple(TERMS)}")
+    if "gl" in terms and "gg" not in terms:
+        raise ValueError(
+            f"model.terms={tuple(terms)}: the keys of 'gl' come from the global heads, and only "
+            "'gg' trains those; add 'gg', or leave 'gl' out"
+        )
+    queries, keys = zip(*(TERMS[term] for term in terms))
+    return tuple(sorted(set(queries))), tuple(sorted(set(keys)))
+
+
+@MODELS.register_module()
+class DetCoHead(BaseModule):
+    """InfoNCE of images and patches at every stage: the sum of w_i (L_gg + L_ll + L_gl).
+
+    Args:
+        terms: those of :func:`kinds_of_terms`.
+        stage_weights: w of each stage, shallow ones first.
+        temperature: tau.
+    """
+
+    def __init__(
+        self,
+        terms=("gg", "ll", "gl"),
+        stage_weights=(0.1, 0.4, 0.7, 1.0),
+        temperature=0.2,
+        init_cfg=None,
+    ):
+        super().__init__(init_cfg)
+        kinds_of_terms(terms)
+        self.terms = tuple(terms)
+        self.stage_weights = tuple(stage_weights)
+        self.temperature = temperature
+
+    def forward(self, queries, keys, negatives):
+        """Losses by name, each the weighted sum over stages.
+
+        Args:
+            queries: by kind, ``(B, L, D)`` L2-normalised.
+            keys: by kind, likewise, without gradient.
+            negatives: by kind, L times ``(Q, D)``.
+
+        Returns:
+            dict: ``loss_<term>``, float32 scalars.
+        """
+        losses = {}
+        for term in self.terms:
+            query, key = TERMS[term]
+            stages = zip(queries[query].unbind(1), keys[key].unbind(1), negatives[key])
+            per_stage = [info_nce(*stage, self.temperature) for stage in stages]
+            losses[f"loss_{term}"] = sum(w * loss for w, loss in zip(self.stage_weights, per_stage))
+        return losses

@@ -1,0 +1,3 @@
+from .stage_projector import StageProjector
+
+__all__ = ["StageProjector"]
