@@ -17,7 +17,7 @@ from tiny_soco import shrink_options
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / "tools"
 PRETRAIN = ROOT / "configs/demo/soco_r18-fpn_demo.py"
-FINE_TUNE = ROOT / "configs/demo/faster-rcnn_r18-fpn_demo_pretrained.py"
+FINE_TUNE = ROOT / "configs/demo/faster-rcnn_r18-fpn_demo_soco.py"
 CLASSES = ("cat", "cup", "astronaut", "shuttle", "horse", "brick", "crate", "ball")
 EPOCHS, ITERS = 3, 4
 ENV = dict(os.environ, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")

@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 R50_FPN = "transfer/coco/mask-rcnn_r50_fpn_1x_coco_soco.py"
 R50_C4 = "transfer/coco/mask-rcnn_r50-c4_1x_coco_soco.py"
 R18_CUSTOM = "custom/faster-rcnn_r18-fpn_custom.py"
-R18_DEMO = "demo/faster-rcnn_r18-fpn_demo_pretrained.py"
+R18_DEMO = "demo/faster-rcnn_r18-fpn_demo_soco.py"
 
 BN = dict(type="BN", requires_grad=True)
 # The detector's modules as the pre-training models build them, and how many keys they have.

@@ -105,7 +105,7 @@ step pretrain "pre-train $method" "$work/pretrain/last_checkpoint" \
     python tools/train.py "configs/demo/${method}_r18-fpn_demo.py" --work-dir "$work/pretrain" \
     --cfg-options "randomness.seed=$seed"
 finetune pretrained "fine-tune from the checkpoint" \
-    configs/demo/faster-rcnn_r18-fpn_demo_pretrained.py \
+    configs/demo/faster-rcnn_r18-fpn_demo_soco.py \
     "load_from=$(cat "$work/pretrain/last_checkpoint")"
 finetune scratch "fine-tune from scratch" configs/demo/faster-rcnn_r18-fpn_demo.py
 

@@ -78,6 +78,18 @@ def checkpoint_tensors(checkpoint: dict) -> dict[str, torch.Tensor]:
     return {re.sub(r"^module\.", "", k): v for k, v in state.items() if torch.is_tensor(v)}
 
 
+def copy_keys(state: dict, copies: dict[str, str]) -> None:
+    """Let what starts with one prefix serve under another, where nothing is there yet.
+
+    Args:
+        state: The checkpoint's state dict, changed in place.
+        copies: From prefix to prefix.
+    """
+    for source, target in copies.items():
+        for key in [key for key in state if key.startswith(source)]:
+            state.setdefault(target + key[len(source) :], state[key])
+
+
 @HOOKS.register_module()
 class LoadReportHook(Hook):
     """Say how much of each module comes from pre-training; fail rather than start from scratch.
@@ -92,10 +104,19 @@ class LoadReportHook(Hook):
         modules: The modules that should come from pre-training: what to call them, and
             what their keys in the detector's state dict start with.
         allow_scratch: Whether a run without ``load_from`` may start.
+        copies: Prefixes of the checkpoint's keys that also serve under another one, as the last
+            stage of a backbone serves a C4 detector's shared head:
+            ``{"backbone.layer4.": "roi_head.shared_head.layer4."}``.
     """
 
-    def __init__(self, modules: dict[str, str], allow_scratch: bool = False):
+    def __init__(
+        self,
+        modules: dict[str, str],
+        allow_scratch: bool = False,
+        copies: dict[str, str] | None = None,
+    ):
         self.modules = dict(modules)
+        self.copies = dict(copies or {})
         self.allow_scratch = allow_scratch
         self._has_loaded = False
 
@@ -104,6 +125,7 @@ class LoadReportHook(Hook):
         self._has_loaded = True
         if runner._resume:
             return
+        copy_keys(checkpoint.get("state_dict", checkpoint), self.copies)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         detector, tensors = model.state_dict(), checkpoint_tensors(checkpoint)
         matches = {

@@ -1,0 +1,20 @@
+# MoCo v2 on the demo data: half of ResNet-18's widths, views of 96 pixels
+_base_ = ["../_base_/models/mocov2_r50.py", "_base_/demo_pretrain.py"]
+
+model = dict(
+    backbone=dict(depth=18, base_channels=32),
+    neck=dict(in_channels=256, hid_channels=256),
+    queue_len=2048,
+    momentum=0.01,
+)
+view = [
+    dict(type="RegionRandomResizedCrop", scale=96, crop_ratio_range=(0.2, 1.0)),
+    _base_.flip,
+    *_base_.small_colours,
+]
+train_pipeline = [
+    dict(type="LoadRegionImage"),
+    dict(type="RegionMultiView", pipelines=[view, view]),
+    dict(type="PackRegionInputs"),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

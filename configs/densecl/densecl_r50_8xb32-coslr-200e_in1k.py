@@ -1,0 +1,7 @@
+# DenseCL as published: 200 epochs, batch 256 on 8 GPUs
+_base_ = [
+    "../_base_/models/densecl_r50.py",
+    "../_base_/datasets/moco_in1k.py",
+    "../_base_/schedules/sgd_bs256_coslr_200e.py",
+    "../_base_/default_runtime.py",
+]
