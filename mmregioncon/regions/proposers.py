@@ -89,9 +89,13 @@ class FelzenszwalbRegions:
         self.options = (float(sigma), float(scale), int(min_size))
         _ximgproc()
 
+    def labels(self, img):
+        """The segment of each pixel, ``(H, W)`` int32 from 0, of a ``(H, W, 3)`` uint8 image."""
+        return _ximgproc().createGraphSegmentation(*self.options).processImage(img)
+
     def __call__(self, img, img_path):
         """Propose; see the module's docstring."""
-        labels = _ximgproc().createGraphSegmentation(*self.options).processImage(img)
+        labels = self.labels(img)
         boxes = [
             (columns.start, rows.start, columns.stop, rows.stop)
             for rows, columns in find_objects(labels + 1)

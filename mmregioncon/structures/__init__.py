@@ -9,11 +9,19 @@ from .geometry import (
     view_window,
     visible_boxes,
 )
-from .region_data_sample import RegionBatch, RegionDataSample, batch_regions
+from .region_data_sample import (
+    PointBatch,
+    RegionBatch,
+    RegionDataSample,
+    batch_points,
+    batch_regions,
+)
 
 __all__ = [
+    "PointBatch",
     "RegionBatch",
     "RegionDataSample",
+    "batch_points",
     "batch_regions",
     "box_areas",
     "clip_boxes",

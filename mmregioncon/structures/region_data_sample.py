@@ -11,10 +11,12 @@ class RegionDataSample(BaseDataElement):
     """Regions of one image, view by view.
 
     ``views`` is a list with one :class:`InstanceData` a view, whose fields are NumPy arrays (a
-    batch of tensors is made in one piece by :func:`batch_regions`):
+    batch of tensors is made in one piece by :func:`batch_regions`
+    or :func:`batch_points`):
 
     - ``boxes`` ``(K, 4)`` float32 xyxy in the pixels of that view,
     - ``ids`` ``(K,)`` int64; the same id in two views is the same region, -1 is an empty slot,
+    - ``points`` ``(K, N, 2)`` float32 xy in the pixels of that view, if the method samples them,
     - further fields of the method.
 
     Metainfo: ``img_path``, ``ori_shape`` (H, W), ``affines`` (V, 3, 3) from the original image
@@ -71,3 +73,28 @@ def batch_regions(data_samples, view, device=None):
     return RegionBatch(
         torch.from_numpy(rois).to(**to_device), torch.from_numpy(ids).to(**to_device), counts
     )
+
+
+class PointBatch(NamedTuple):
+    """Points drawn from the regions of a batch in one view.
+
+    Attributes:
+        points: ``(B, P, N, 2)`` float32 xy in view pixels: N points of each of P slots.
+        ids: ``(B, P)`` int64 region ids, unique only within an image, -1 for an empty slot.
+    """
+
+    points: torch.Tensor
+    ids: torch.Tensor
+
+
+def batch_points(data_samples, view, device=None):
+    """Join the region points of one view over a batch, with one copy to the device a field.
+
+    Args:
+        data_samples: B :class:`RegionDataSample` with ``points``, equally many regions each.
+        view: index of the view.
+        device: where the tensors go.
+    """
+    instances = [sample.views[view] for sample in data_samples]
+    fields = (np.stack([getattr(one, name) for one in instances]) for name in ("points", "ids"))
+    return PointBatch(*(torch.from_numpy(f).to(device, non_blocking=True) for f in fields))

@@ -1,16 +1,23 @@
-from .crop_pairs import DrawCropPair, DrawOverlappingCrops, RegionCrop
+from .common_regions import CommonRegions
+from .crop_pairs import DrawCropPair, DrawOverlappingCrops, DrawRegionCrops, RegionCrop
 from .formatting import PackRegionInputs
 from .jigsaw import JigsawPatches
 from .loading import BadImageError, LoadRegionImage
 from .pair_regions import RegionCutout, SelectPairRegions
+from .region_points import FelzenszwalbLabels, GridLabels, MaskLabels, SampleRegionPoints
 from .views import RegionMultiView, RegionRandomFlip, RegionRandomResizedCrop, RegionResize
 
 __all__ = [
     "BadImageError",
+    "CommonRegions",
     "DrawCropPair",
     "DrawOverlappingCrops",
+    "DrawRegionCrops",
+    "FelzenszwalbLabels",
+    "GridLabels",
     "JigsawPatches",
     "LoadRegionImage",
+    "MaskLabels",
     "PackRegionInputs",
     "RegionCrop",
     "RegionCutout",
@@ -18,5 +25,6 @@ __all__ = [
     "RegionRandomFlip",
     "RegionRandomResizedCrop",
     "RegionResize",
+    "SampleRegionPoints",
     "SelectPairRegions",
 ]

@@ -20,7 +20,9 @@ class PackRegionInputs(BaseTransform):
         meta_keys: what of the results is kept as metainfo, if present.
     """
 
-    def __init__(self, meta_keys=("sample_idx", "img_path", "ori_shape", "pairs")):
+    def __init__(
+        self, meta_keys=("sample_idx", "img_path", "ori_shape", "pairs", "matched_points")
+    ):
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results):
@@ -37,4 +39,7 @@ class PackRegionInputs(BaseTransform):
 def _instance(view):
     boxes = view.get("boxes", np.zeros((0, 4), np.float32))
     ids = view.get("ids", np.zeros(0, np.int64))
-    return InstanceData(boxes=boxes.astype(np.float32), ids=ids.astype(np.int64))
+    instance = InstanceData(boxes=boxes.astype(np.float32), ids=ids.astype(np.int64))
+    if "points" in view:
+        instance.points = view["points"].astype(np.float32)
+    return instance

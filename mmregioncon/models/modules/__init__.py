@@ -1,7 +1,9 @@
 from .batch_shuffle import BatchShuffle, gather_unequal
 from .bbox_trunk import BBoxHeadTrunk
+from .box_noise import BoxNoise, candidate_boxes, jittered_boxes, noise_at
 from .memory_queue import MemoryQueue
 from .momentum_teacher import MomentumTeacher
+from .point_sampling import sample_points
 from .region_fpn import RegionFPN
 from .region_roi_head import RegionRoIHead
 from .roi_extractor import ScaleAwareRoIExtractor
@@ -9,10 +11,15 @@ from .roi_extractor import ScaleAwareRoIExtractor
 __all__ = [
     "BBoxHeadTrunk",
     "BatchShuffle",
+    "BoxNoise",
     "MemoryQueue",
     "MomentumTeacher",
     "RegionFPN",
     "RegionRoIHead",
     "ScaleAwareRoIExtractor",
+    "candidate_boxes",
     "gather_unequal",
+    "sample_points",
+    "jittered_boxes",
+    "noise_at",
 ]

@@ -1,0 +1,12 @@
+# Regions are the segments of each image, computed on the fly, instead of grid cells
+_base_ = "./plrc_r50_8xb32-coslr-100e_in1k.py"
+
+train_pipeline = [
+    dict(type="LoadRegionImage"),
+    dict(type="FelzenszwalbLabels"),
+    _base_.draw_crops,
+    _base_.two_views,
+    dict(type="SampleRegionPoints", num_points=16, max_regions=16),
+    dict(type="PackRegionInputs"),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
