@@ -1,9 +1,10 @@
 """Train a config: pre-training with MMRegionCon, or fine-tuning with mmdet."""
 
+import os
 from pathlib import Path
 
 from mmregioncon.utils.cli import base_parser, load_config, plain_config_errors, run
-from mmregioncon.utils.config_check import ConfigError
+from mmregioncon.utils.config_check import ConfigError, check_queues
 
 
 def parse_args():
@@ -61,6 +62,7 @@ def main():
             apply_amp(cfg)
         if args.auto_scale_lr:
             apply_auto_scale_lr(cfg)
+        check_queues(cfg, int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", 1))))
         run(cfg, lambda runner: runner.train())
 
 

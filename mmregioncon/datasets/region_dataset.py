@@ -72,8 +72,19 @@ class RegionDataset(BaseDataset):
                 f"indices={self._indices}): propose regions for a folder that has some"
             )
         self._rows = rows
+        self._check_boxes()
         self._check_images()
         self._fully_initialized = True
+
+    def _check_boxes(self):
+        asking = [t for t in self.pipeline.transforms if getattr(t, "needs_boxes", False)]
+        if asking and not self.store.has_boxes():
+            raise RegionStoreError(
+                f"{self.region_file} holds {len(self.store)} images and not one box, and "
+                f"{type(asking[0]).__name__} of train_dataloader.dataset.pipeline needs boxes: "
+                "propose regions again with other filters (tools/generate_regions.py "
+                "--filter-args), e.g. a smaller min_side"
+            )
 
     def _check_images(self):
         probes = self._rows[np.linspace(0, len(self._rows) - 1, 5).astype(int)]

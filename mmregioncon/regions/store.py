@@ -140,6 +140,11 @@ class RegionStore:
         view, row = self._locate(index)
         return str(Path(self.root, view.path(row)))
 
+    def has_boxes(self):
+        """Whether any row has a box."""
+        batches = (self._view(number) for number in range(self._num_batches))
+        return any(len(view.boxes) for view in batches)
+
     def _locate(self, index):
         index = operator.index(index)
         if index < 0:
@@ -147,9 +152,12 @@ class RegionStore:
         if not 0 <= index < self._length:
             raise IndexError(f"{self.path} has {self._length} rows")
         number, row = divmod(index, self._batch_rows)
+        return self._view(number), row
+
+    def _view(self, number):
         if self._views[number] is None:
             self._views[number] = _BatchView(self._reader.get_batch(number))
-        return self._views[number], row
+        return self._views[number]
 
 
 class _BatchView:

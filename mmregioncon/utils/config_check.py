@@ -38,6 +38,35 @@ def check_top_level(cfg):
             raise ConfigError(f"{cfg.filename}: nothing reads the key {key!r}.{suggestion}")
 
 
+def check_queues(cfg, world_size):
+    """Raise ConfigError for a queue that cannot take the keys of one step.
+
+    Args:
+        cfg: a pre-training config; one without queues passes.
+        world_size: ranks whose keys are gathered.
+    """
+    keys = cfg.get("train_dataloader", {}).get("batch_size", 0) * world_size
+    step = (
+        f"one step has {keys} keys (train_dataloader.batch_size x {world_size} "
+        f"rank{'s' if world_size > 1 else ''})"
+    )
+    for path in _find(cfg.get("model", {}), lambda k, v: k in ("length", "queue_len"), "model"):
+        length = _get(cfg, path)
+        if length < keys:
+            raise ConfigError(f"{cfg.filename}: {path}={length}, but {step}: raise {path}")
+        if path.endswith("queue_len") and length % keys:  # of mmpretrain's MoCo and DenseCL
+            raise ConfigError(
+                f"{cfg.filename}: {path}={length} is not a multiple of a step's keys, and {step}: "
+                f"try {path}={length // keys * keys}"
+            )
+
+
+def _get(node, path):
+    for key in path.split("."):
+        node = node[int(key)] if isinstance(node, (list, tuple)) else node[key]
+    return node
+
+
 def check_options(cfg, options):
     """Raise ConfigError for ``--cfg-options`` that would silently change nothing.
 

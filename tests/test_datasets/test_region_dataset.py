@@ -57,6 +57,16 @@ def test_indices_choose_rows(images, indices, rows):
     assert [data[i]["sample_idx"] for i in range(len(data))] == list(range(len(data)))
 
 
+def test_a_file_without_boxes_is_refused_by_those_who_need_boxes(images):
+    file = images.parent / "regions.arrow"
+    none = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    write_store(file, [RegionRow("0.jpg", 30, 40, *none)], dict(root=str(images)))
+    assert len(dataset(images)) == 1
+    select = dict(type="mmregioncon.SelectPairRegions", pairs=[(0, 1)])
+    with pytest.raises(RegionStoreError, match="not one box, and SelectPairRegions.*--filter-args"):
+        RegionDataset(str(file), pipeline=[*LOAD, select])
+
+
 def test_data_root_overrides_that_of_the_file(images):
     images.rename(images.parent / "moved")
     data = dataset(images, data_root=str(images.parent / "moved"))

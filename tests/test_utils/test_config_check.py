@@ -7,6 +7,7 @@ from mmengine.registry import Registry
 from mmregioncon.utils.config_check import (
     ConfigError,
     check_options,
+    check_queues,
     check_top_level,
     explain_build_errors,
 )
@@ -115,3 +116,23 @@ def test_explained_error_keeps_its_cause():
     with pytest.raises(ConfigError) as raised, explain_build_errors(CFG):
         THINGS.build(dict(type="Base", x=1))
     assert isinstance(raised.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize(
+    "model, batch_size, world_size, message",
+    [
+        (dict(queue=dict(length=64)), 32, 2, None),
+        (dict(queue=dict(length=63)), 32, 2, "model.queue.length=63, but one step has 64 keys"),
+        (dict(queues=[dict(length=8)]), 16, 1, "model.queues.0.length=8"),
+        (dict(queue_len=96), 32, 1, None),
+        (dict(queue_len=100), 32, 1, "model.queue_len=100 is not a multiple.*queue_len=96"),
+        (dict(backbone=dict(depth=18)), 512, 8, None),
+    ],
+)
+def test_a_queue_takes_the_keys_of_one_step(model, batch_size, world_size, message):
+    cfg = _config(model=model, train_dataloader=dict(batch_size=batch_size))
+    if message is None:
+        check_queues(cfg, world_size)
+    else:
+        with pytest.raises(ConfigError, match=message):
+            check_queues(cfg, world_size)

@@ -72,6 +72,8 @@ class SelectPairRegions(BaseTransform):
         jitter: largest change of x, y, w and h relative to the box's size.
     """
 
+    needs_boxes = True  # a data set without any is refused when it is built
+
     def __init__(self, pairs, num_regions=4, jitter_views=(0,), jitter_prob=0.5, jitter=0.1):
         if num_regions < 1:
             raise ValueError(f"SelectPairRegions.num_regions={num_regions} must be at least 1")
