@@ -8,6 +8,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 
 from mmregioncon.registry import TRANSFORMS
 
+from .common_regions import staying_boxes
 from .views import crop_and_resize
 
 
@@ -65,6 +66,38 @@ class DrawOverlappingCrops(DrawCropPair):
         high = np.minimum(first[:2] + first[2:], second[:2] + second[2:])
         shared = (high - low).clip(min=0).prod()
         return shared >= self.min_overlap * max(first[2:].prod(), second[2:].prod())
+
+
+@TRANSFORMS.register_module()
+class DrawRegionCrops(DrawCropPair):
+    """Two windows in which at least one box of the image stays (:func:`staying_boxes`).
+
+    Args:
+        size: side of the views in pixels.
+        min_visible: least part of a box's area inside each window.
+        min_area: the visible part's area exceeds this, in pixels of each view.
+        kwargs: those of :class:`DrawCropPair`.
+    """
+
+    def __init__(
+        self,
+        size,
+        min_visible=0.6,
+        min_area=144,
+        crop_ratio_range=(0.1, 1.0),
+        max_tries=10,
+        **kwargs,
+    ):
+        super().__init__(crop_ratio_range, max_tries=max_tries, **kwargs)
+        self.sizes = [(size, size)] * 2
+        self.min_visible = min_visible
+        self.min_area = min_area
+
+    def accepts(self, results):
+        """Whether a box stays."""
+        windows = [np.array([x, y, x + w, y + h]) for x, y, w, h in results["windows"]]
+        boxes = results["boxes"]
+        return staying_boxes(boxes, windows, self.sizes, self.min_visible, self.min_area).any()
 
 
 @TRANSFORMS.register_module()

@@ -45,6 +45,7 @@ class BatchShuffle:
         start = sum(counts[: get_rank()])
         self._mine = slice(start, start + images)
         self._order, self._back = order, order.argsort()
+        self._rank_of_place = torch.repeat_interleave(torch.tensor(counts)).to(device)
 
     def shuffle(self, tensor):
         """This rank's share ``(B, ...)`` of the permuted joint batch."""
@@ -60,3 +61,36 @@ class BatchShuffle:
         if self.world_size == 1:
             return tensor
         return gather_unequal(tensor)[0][self._back[self._mine]]
+
+    def shuffle_rois(self, rois):
+        """Regions of the images this rank holds after the shuffle.
+
+        Only boxes travel, never feature maps.
+
+        Args:
+            rois: ``(n, 5)`` float32 of this rank's own images: image index, xyxy.
+
+        Returns:
+            torch.Tensor: ``(m, 5)``, the image index that of the shuffled images.
+        """
+        if self.world_size == 1:
+            return rois
+        index = rois[:, :1] + self._mine.start
+        joint, counts = gather_unequal(torch.cat([index, rois[:, 1:]], dim=1))
+        start = sum(counts[: get_rank()])
+        place = self._back[joint[:, 0].long()]
+        holder = self._rank_of_place[place]
+        # Rank after rank, as the vectors will be gathered; then to the order of the joint list
+        self._own_rois = holder.argsort(stable=True).argsort()[start : start + len(rois)]
+        joint[:, 0] = place - self._mine.start
+        return joint[holder == get_rank()]
+
+    def unshuffle_rois(self, vectors):
+        """Vectors ``(n, D)`` of the rois given to :meth:`shuffle_rois`, in their order.
+
+        Args:
+            vectors: ``(m, D)`` of those it returned.
+        """
+        if self.world_size == 1:
+            return vectors
+        return gather_unequal(vectors)[0][self._own_rois]

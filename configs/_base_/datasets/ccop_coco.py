@@ -1,0 +1,37 @@
+# CCOP's two crops of a COCO image, drawn until they have a box in common
+_base_ = "region_loader.py"
+
+region_file = "data/coco/regions_train2017_ccop.arrow"
+# a box stays if so much of it is inside both crops, and larger than so many pixels of the views
+stays = dict(min_visible=0.6, min_area=144)
+train_pipeline = [
+    dict(type="LoadRegionImage"),
+    dict(
+        type="DrawRegionCrops",
+        size=224,
+        crop_ratio_range=(0.1, 1.0),
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        max_tries=10,
+        **stays,
+    ),
+    dict(
+        type="RegionMultiView",
+        pipelines=[
+            [
+                dict(type="RegionCrop", window=window, size=224),
+                _base_.flip,
+                _base_.jitter,
+                _base_.grey,
+                _base_.half_blur,
+            ]
+            for window in (0, 1)
+        ],
+    ),
+    dict(type="CommonRegions", max_regions=100, swap_prob=0.5, **stays),
+    dict(type="PackRegionInputs"),
+]
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    dataset=dict(region_file=region_file, pipeline=train_pipeline),
+)
