@@ -54,6 +54,9 @@ def all_work(rank, out):
     torch.save(found, out / f"rank{rank}.pth")
 
 
+slow = pytest.mark.slow  # two processes that import everything
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What each rank found; starting the processes takes most of the time."""
@@ -62,6 +65,7 @@ def results(tmp_path_factory):
     return [torch.load(out / f"rank{rank}.pth") for rank in range(2)]
 
 
+@slow
 @pytest.mark.parametrize("counts", COUNTS)
 def test_gathers_any_numbers_in_the_order_of_ranks(results, counts):
     expected = torch.arange(sum(counts)).float().view(-1, 1, 1).expand(-1, 2, 3)
@@ -71,6 +75,7 @@ def test_gathers_any_numbers_in_the_order_of_ranks(results, counts):
         assert not found["joint"].requires_grad
 
 
+@slow
 @pytest.mark.parametrize("counts", COUNTS)
 def test_shuffled_batches_are_a_permutation_of_the_joint_one(results, counts):
     by_rank = [result["shuffle", counts]["shuffled"] for result in results]
@@ -81,16 +86,19 @@ def test_shuffled_batches_are_a_permutation_of_the_joint_one(results, counts):
     assert torch.equal(both, joint.double() + 0.5), "views of an image stay together"
 
 
+@slow
 @pytest.mark.parametrize("counts", COUNTS)
 def test_unshuffle_brings_everything_home(results, counts):
     assert all(result["shuffle", counts]["same"] for result in results)
 
 
+@slow
 def test_images_change_ranks(results):
     by_rank = [result["shuffle", (6, 6)]["shuffled"][0][:, 0, 0, 0] for result in results]
     assert by_rank[0].max() >= 6 and by_rank[1].min() < 6
 
 
+@slow
 def test_queue_is_the_same_on_all_ranks(results):
     first, second = (result["queue"] for result in results)
     for name, value in first.items():
