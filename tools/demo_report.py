@@ -20,8 +20,12 @@ RUNS = ("pretrained", "scratch")  # folders finetune_<run> of the work dir
 STYLES = dict(pretrained=("pre-trained", "#2563eb"), scratch=("from scratch", "#c2690a"))
 METRICS = {"AP": "mAP", "AP50": "mAP_50", "AP75": "mAP_75", "AP small (< 32 px)": "mAP_s",
            "AP medium": "mAP_m"}  # fmt: skip
+# Names of the methods as their papers write them
+NAMES = dict(
+    soco="SoCo", plrc="PLRC", detco="DetCo", ccop="CCOP", moco="MoCo v2", densecl="DenseCL"
+)
 # The least value of each method's loss.
-LOSS_FLOORS = {"soco": "-8 (two pairs of views, each -4)"}
+LOSS_FLOORS = dict.fromkeys(NAMES, "0") | {"soco": "-8 (two pairs of views, each -4)"}
 SCORE_THRESHOLD = 0.4
 NUM_PICTURES = 6
 
@@ -31,7 +35,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/quickstart"))
     parser.add_argument("--data", type=Path, default=Path("data/demo"), help="the demo data set")
-    parser.add_argument("--method", default="soco", help="what pre-trained")
+    parser.add_argument("--method", default="soco", choices=NAMES, help="what pre-trained")
     parser.add_argument("--json", type=Path, help="also write the AP figures (per cent) here")
     return parser.parse_args(argv)
 
@@ -187,8 +191,7 @@ def build_context(args, method):
 def main(argv=None):
     """Gather everything and write the report."""
     args = parse_args(argv)
-    method = {"soco": "SoCo"}.get(args.method, args.method)
-    context = build_context(args, method)
+    context = build_context(args, NAMES[args.method])
     report.render_report(args.work_dir / "report.html", **context)
     if args.json:
         args.json.write_text(json.dumps({row["name"]: row for row in context["ap_rows"]}, indent=1))

@@ -5,14 +5,16 @@ cd "$(dirname "$0")/.."
 
 usage() {
     cat <<'HELP'
-usage: bash tools/quickstart.sh [--seed N] [--work-dir DIR] [--fresh]
+usage: bash tools/quickstart.sh [--method M] [--seed N] [--work-dir DIR] [--fresh]
 
-Installs what is needed, draws the demo data (data/demo), proposes regions, pre-trains SoCo on the
+Installs what is needed, draws the demo data (data/demo), proposes regions, pre-trains on the
 unlabelled pictures, fine-tunes a small Faster R-CNN on the labelled ones from that checkpoint and
-from scratch, and writes DIR/report.html. About ten minutes on two idle cores (an estimate), after the installation.
+from scratch, and writes DIR/report.html.
 
+  --method M      soco (default), plrc, detco, ccop, or a baseline: moco, densecl
   --seed N        of the pre-training and of both fine-tunings (default 0); the data stay the same
-  --work-dir DIR  checkpoints, logs and the report (default work_dirs/quickstart)
+  --work-dir DIR  checkpoints, logs and the report (default work_dirs/quickstart for soco,
+                  work_dirs/quickstart_M for another method)
   --fresh         repeat the trainings and the evaluation even where they are finished
 
 Run again, it skips what is finished; changed options repeat what depends on them. After a change
@@ -20,9 +22,10 @@ of a config or of the code, use --fresh.
 HELP
 }
 
-method=soco seed=0 work=work_dirs/quickstart fresh=
+method=soco seed=0 work= fresh=
 while [ $# -gt 0 ]; do
     case $1 in
+        --method) method=${2:?--method needs a name}; shift 2 ;;
         --seed) seed=${2:?--seed needs a number}; shift 2 ;;
         --work-dir) work=${2:?--work-dir needs a folder}; shift 2 ;;
         --fresh) fresh=yes; shift ;;
@@ -31,6 +34,19 @@ while [ $# -gt 0 ]; do
     esac
 done
 [[ $seed =~ ^[0-9]+$ ]] || { echo "error: --seed $seed is not a whole number" >&2; exit 2; }
+
+# The pre-training config, and the fine-tuning config that takes what it pre-trains.
+case $method in
+    soco) config=soco_r18-fpn_demo transfer=soco ;;
+    ccop) config=ccop_r18-fpn_demo transfer=ccop ;;
+    plrc | detco | densecl) config=${method}_r18_demo transfer=backbone ;;
+    moco) config=mocov2_r18_demo transfer=backbone ;;
+    *) echo "error: --method $method: choose soco, plrc, detco, ccop, moco or densecl" >&2; exit 2 ;;
+esac
+if [ -z "$work" ]; then
+    work=work_dirs/quickstart
+    [ "$method" = soco ] || work+=_$method
+fi
 
 data=data/demo
 steps=$work/steps
@@ -100,12 +116,12 @@ SECONDS=0
 step data "draw the demo data" "$data/demo_data.json" python tools/make_demo_data.py --root "$data"
 step regions "propose regions" "$data/regions.arrow" \
     python tools/generate_regions.py "$data/unlabelled" --out "$data/regions.arrow" --overwrite \
-    --filter-args min_side=14 "size_range=(0.1,0.5)" top=40
+    --filter-args min_side=20 "size_range=(0.12,0.65)" top=30
 step pretrain "pre-train $method" "$work/pretrain/last_checkpoint" \
-    python tools/train.py "configs/demo/${method}_r18-fpn_demo.py" --work-dir "$work/pretrain" \
+    python tools/train.py "configs/demo/$config.py" --work-dir "$work/pretrain" \
     --cfg-options "randomness.seed=$seed"
 finetune pretrained "fine-tune from the checkpoint" \
-    configs/demo/faster-rcnn_r18-fpn_demo_soco.py \
+    "configs/demo/faster-rcnn_r18-fpn_demo_$transfer.py" \
     "load_from=$(cat "$work/pretrain/last_checkpoint")"
 finetune scratch "fine-tune from scratch" configs/demo/faster-rcnn_r18-fpn_demo.py
 

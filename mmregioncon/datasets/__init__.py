@@ -1,5 +1,5 @@
 from . import transforms
 from .region_dataset import RegionDataset
-from .worker import seed_worker
+from .worker import collate_views, seed_worker
 
-__all__ = ["RegionDataset", "seed_worker", "transforms"]
+__all__ = ["RegionDataset", "collate_views", "seed_worker", "transforms"]

@@ -59,7 +59,7 @@ train_dataloader = dict(
     pin_memory=True,
     drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    collate_fn=dict(type="default_collate"),
+    collate_fn=dict(type="mmregioncon.collate_views"),
     worker_init_fn=dict(type="mmregioncon.seed_worker"),
     dataset=dict(
         type="RegionDataset",
