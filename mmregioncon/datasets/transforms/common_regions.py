@@ -21,6 +21,7 @@ def staying_boxes(boxes, windows, sizes, min_visible, min_area):
         np.ndarray: ``(K,)`` bool.
     """
     stay = np.ones(len(boxes), dtype=bool)
+    boxes = boxes.astype(np.float64)  # 60 % must not be lost to rounding
     areas = box_areas(boxes)
     for window, size in zip(windows, sizes):
         shown = box_areas(clip_boxes(boxes, window))
@@ -41,6 +42,8 @@ class CommonRegions(BaseTransform):
         max_regions: of more boxes, so many are drawn.
         swap_prob: probability that the two views change places.
     """
+
+    needs_boxes = True  # a data set without any is refused when it is built
 
     def __init__(self, min_visible=0.6, min_area=144, max_regions=100, swap_prob=0.5):
         if max_regions < 1:
