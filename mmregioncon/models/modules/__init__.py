@@ -5,6 +5,7 @@ from .memory_queue import MemoryQueue
 from .momentum_teacher import MomentumTeacher
 from .point_sampling import sample_points
 from .region_fpn import RegionFPN
+from .region_res_layer import RegionResLayer
 from .region_roi_head import RegionRoIHead
 from .roi_extractor import ScaleAwareRoIExtractor
 
@@ -15,6 +16,7 @@ __all__ = [
     "MemoryQueue",
     "MomentumTeacher",
     "RegionFPN",
+    "RegionResLayer",
     "RegionRoIHead",
     "ScaleAwareRoIExtractor",
     "candidate_boxes",

@@ -5,6 +5,8 @@ from mmengine.model import BaseModule
 
 from mmregioncon.registry import MODELS
 
+from .region_res_layer import RegionResLayer
+
 
 @MODELS.register_module()
 class RegionRoIHead(BaseModule):
@@ -17,7 +19,7 @@ class RegionRoIHead(BaseModule):
     Args:
         bbox_roi_extractor: config of the extractor.
         bbox_head: config of a :class:`BBoxHeadTrunk`.
-        shared_head: config of e.g. ``mmdet.ResLayer``.
+        shared_head: config of ``mmdet.ResLayer``, or of the faster :class:`RegionResLayer`.
         embed_all_levels: embed each box on every level and keep its own level's vector. The
             vectors of one batch differ only through BatchNorm's statistics (the SoCo release
             does this), and the head works once per level.
@@ -51,6 +53,10 @@ class RegionRoIHead(BaseModule):
         Returns:
             torch.Tensor: ``(N, D)``.
         """
+        if isinstance(getattr(self, "shared_head", None), RegionResLayer):
+            return self.shared_head.forward_rois(feats[0], rois, self.bbox_roi_extractor).mean(
+                dim=(2, 3)
+            )
         if not self.embed_all_levels:
             return self._embed(self.bbox_roi_extractor(feats, rois))
         extractor = self.bbox_roi_extractor
