@@ -30,8 +30,26 @@ def draw_boxes(img, boxes, ids):
     return img
 
 
+def draw_points(img, points, ids):
+    """Draw points, the colour by region.
+
+    Args:
+        img: ``(H, W, 3)`` uint8 BGR.
+        points: ``(P, N, 2)`` xy in pixels of ``img``.
+        ids: ``(P,)`` integers; points of negative ones are not drawn.
+
+    Returns:
+        np.ndarray: a copy of ``img`` with the points.
+    """
+    img = np.ascontiguousarray(img).copy()
+    for region, region_id in zip(np.floor(points).astype(int).tolist(), ids.tolist()):
+        for point in region if region_id >= 0 else ():
+            cv2.circle(img, point, 2, PALETTE[region_id % len(PALETTE)], -1, cv2.LINE_AA)
+    return img
+
+
 def draw_views(views, sample):
-    """One row: the views of an image side by side, with their regions.
+    """One row: the views of an image side by side, with their regions, or the points of these.
 
     Args:
         views: V ``(3, H, W)`` uint8 BGR arrays; smaller views are padded below.
@@ -43,6 +61,10 @@ def draw_views(views, sample):
     height = max(view.shape[1] for view in views)
     tiles = []
     for view, regions in zip(views, sample.views):
-        tile = draw_boxes(view.transpose(1, 2, 0), regions.boxes, regions.ids)
+        tile = view.transpose(1, 2, 0)
+        if "points" in regions:
+            tile = draw_points(tile, regions.points, regions.ids)
+        else:
+            tile = draw_boxes(tile, regions.boxes, regions.ids)
         tiles.append(np.pad(tile, ((0, height - tile.shape[0]), (0, 4), (0, 0))))
     return np.concatenate(tiles, axis=1)

@@ -1,10 +1,14 @@
 from types import SimpleNamespace
 
 import cv2
+import numpy as np
 import pytest
+from mmengine.structures import InstanceData
 from tiny_soco import tiny_batch
 
 from mmregioncon.engine.hooks import RegionViewsHook
+from mmregioncon.structures import RegionDataSample
+from mmregioncon.visualization import draw_views
 
 
 @pytest.fixture
@@ -37,3 +41,16 @@ def test_once_in_every_interval_of_epochs(tmp_path, batch):
     for epoch in (0, 0, 1, 2, 3, 4):
         names = run(hook, tmp_path, batch, epoch)
     assert names == ["epoch_0.png", "epoch_2.png", "epoch_4.png"]
+
+
+def test_points_are_drawn_instead_of_boxes():
+    regions = InstanceData(
+        boxes=np.float32([[0, 0, 40, 40], [0, 0, 0, 0]]),
+        ids=np.array([3, -1]),
+        points=np.float32([[[4, 8], [30, 20]], [[50, 50], [50, 50]]]),
+    )
+    sample = RegionDataSample()
+    sample.views = [regions]
+    picture = draw_views([np.zeros((3, 64, 64), np.uint8)], sample).any(axis=2)
+    assert picture[8, 4] and picture[20, 30]
+    assert not picture[0].any() and not picture[45:].any(), "neither boxes nor empty slots"

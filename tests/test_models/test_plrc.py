@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope
 from tiny_plrc import PROTOTYPES, tiny_plrc, tiny_points
 from tiny_soco import online_gradients, total
 
+from mmregioncon.models.heads import point_affinity_distillation, point_region_contrast
 from mmregioncon.models.modules import sample_points
 
 
@@ -69,11 +70,47 @@ def test_image_loss_and_queue_are_mocos():
     )
     logits = torch.cat([(query * key).sum(1, keepdim=True), query @ queue.T], 1) / 0.2
     torch.testing.assert_close(loss, -0.7 * logits.log_softmax(1)[:, 0].mean())
+    seen = []
+    model.head.register_forward_pre_hook(lambda head, args: seen.append(args[0][2]))
     model.train()
     step(model, (inputs, samples))
+    assert torch.equal(seen[0], queue), "this step's keys are no negatives of their own queries"
     assert model.queue.position == 4 and torch.equal(model.queue.keys[4:], queue[4:])
     assert not torch.isclose(model.queue.keys[:4], queue[:4]).all(1).any()
     assert model.teacher.steps == 1
+
+
+@pytest.mark.parametrize("prototypes", [None, PROTOTYPES])
+def test_point_losses_are_those_of_the_parts(prototypes):
+    """Which network and view each vector comes from, in views of unequal sides."""
+    model, (inputs, samples) = tiny_plrc(options={"prototype_head": prototypes}), tiny_points()
+    inputs = [inputs[0][:, :, :32].contiguous(), inputs[1][..., :32].contiguous()]
+    with torch.no_grad():  # a teacher of its own
+        for parameter in model.teacher.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    losses = model.eval()(inputs, samples, mode="loss")
+
+    def point_vectors(modules, index):
+        feat = modules["backbone"](inputs[index])[-1]
+        points = torch.from_numpy(np.stack([sample.views[index].points for sample in samples]))
+        size = inputs[index].shape[3], inputs[index].shape[2]
+        heads = ["projector"] if prototypes is None else ["projector", "prototype_head"]
+        parts = [F.normalize(sample_points(modules[h](feat), points, size), dim=-1) for h in heads]
+        return parts[0], F.normalize(torch.cat(parts, -1), dim=-1)
+
+    (query, student), (_, target), (key, whole_key) = (
+        point_vectors(*of)
+        for of in (
+            (model.online_modules(), 0),
+            (model.teacher.module, 0),
+            (model.teacher.module, 1),
+        )
+    )
+    ids = torch.arange(3).expand(4, 3)
+    contrast = point_region_contrast(query, key, ids, ids)
+    affinity = point_affinity_distillation(student, target, whole_key, [ids, ids], 0.1, 0.04)
+    torch.testing.assert_close(losses["loss_contrast"], 0.3 * contrast)
+    torch.testing.assert_close(losses["loss_affinity"], 0.3 * affinity)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (6, 4)])
