@@ -10,8 +10,9 @@ model = dict(
     roi_head=dict(bbox_roi_extractor=dict(out_channels=64, scale_thresholds=(24, 48, 96))),
     projector=dict(in_channels=256, hid_channels=256),
     roi_projector=dict(in_channels=64 * 7 * 7, hid_channels=256),
-    # Queues of a few dozen batches, as in the paper, and a teacher that follows in time
-    queue=dict(length=1024),
+    # Queues shorter than the 800 images and their regions, or an image would be its own negative;
+    # a teacher that follows in time
+    queue=dict(length=512),
     roi_queue=dict(length=2048),
     teacher=dict(momentum=0.97),
     channels_last=True,

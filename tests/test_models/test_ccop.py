@@ -8,6 +8,7 @@ from tiny_ccop import tiny_batch, tiny_c4_model, tiny_model
 from tiny_soco import online_gradients, total
 
 from mmregioncon.models.algorithms import CCOP
+from mmregioncon.models.heads import CCOPHead
 from mmregioncon.models.modules import BoxNoise, MemoryQueue
 from mmregioncon.registry import MODELS
 
@@ -80,6 +81,21 @@ def test_queued_are_the_chosen_positives(monkeypatch):
     torch.testing.assert_close(model.roi_queue.keys[:5], seen["positives"])
     torch.testing.assert_close(model.roi_queue.keys.norm(dim=1), torch.ones(256))
     torch.testing.assert_close(model.queue.keys.norm(dim=1), torch.ones(64))
+
+
+def test_noise_moves_positives_alone(monkeypatch):
+    """Within an image the regions' own key boxes are compared, and told apart by their overlap."""
+    batch, losses, heads = tiny_batch(counts=(5, 4)), [], []
+    forward = CCOPHead.forward
+    monkeypatch.setattr(CCOPHead, "forward", lambda *args: heads.append(args) or forward(*args))
+    for noise in (None, END._asdict()):
+        model = tiny_model(noise=noise).eval()
+        losses.append(model(*batch, mode="loss"))
+    for name in ("loss_image", "loss_intra"):
+        torch.testing.assert_close(losses[0][name], losses[1][name])
+    assert losses[1]["loss_object"] > losses[0]["loss_object"] + 1e-3, "harder positives"
+    key_boxes = np.concatenate([sample.views[1].boxes for sample in batch[1]])
+    np.testing.assert_array_equal(heads[0][-1][:, 1:].numpy(), key_boxes)
 
 
 class TestPositives:

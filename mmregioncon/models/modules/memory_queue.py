@@ -47,7 +47,8 @@ class MemoryQueue(nn.Module):
         if len(keys) > length:
             raise ValueError(
                 f"{len(keys)} keys of one step do not fit into a queue of {length}: raise the "
-                "queue's length (model.queue.length), or lower train_dataloader.batch_size"
+                "queue's length (model.queue.length, of CCOP's regions model.roi_queue.length), or "
+                "lower train_dataloader.batch_size"
             )
         places = (self.position + torch.arange(len(keys), device=keys.device)) % length
         self.keys[places] = keys
