@@ -11,8 +11,7 @@ class RegionDataSample(BaseDataElement):
     """Regions of one image, view by view.
 
     ``views`` is a list with one :class:`InstanceData` a view, whose fields are NumPy arrays (a
-    batch of tensors is made in one piece by :func:`batch_regions`
-    or :func:`batch_points`):
+    batch of tensors is made in one piece by :func:`batch_regions` or :func:`batch_points`):
 
     - ``boxes`` ``(K, 4)`` float32 xyxy in the pixels of that view,
     - ``ids`` ``(K,)`` int64; the same id in two views is the same region, -1 is an empty slot,

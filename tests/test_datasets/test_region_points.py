@@ -233,6 +233,11 @@ def test_an_image_that_is_not_listed_is_a_bad_sample(ann_file):
         MaskLabels(ann_file)(dict(height=60, width=80, img_path="b/one.jpg"))
 
 
+def test_masks_of_another_size_are_a_bad_sample(ann_file):
+    with pytest.raises(BadImageError, match=r"one.jpg is \(61, 80\).*masks.json"):
+        MaskLabels(ann_file)(dict(height=61, width=80, img_path="a/one.jpg"))
+
+
 @pytest.mark.parametrize(
     "content, message",
     [

@@ -1,5 +1,6 @@
 """Label maps of an image, and points drawn from their regions in two views (PLRC, section 3)."""
 
+import pickle
 from abc import abstractmethod
 
 import cv2
@@ -97,15 +98,18 @@ class MaskLabels(RegionLabels):
         content = load_json(ann_file)
         images = read_coco_images(content, ann_file)
         self.ann_file = ann_file
-        self._images = {name: number for number, name, _, _ in images}
-        if len(self._images) < len(images):
+        self._rows = {name: row for row, (_, name, _, _) in enumerate(images)}
+        if len(self._rows) < len(images):
             raise ValueError(f"MaskLabels.ann_file={ann_file}: two images have one 'file_name'")
-        self._masks = {}
+        masks = {number: [] for number, _, _, _ in images}
         for annotation in content.get("annotations", ()):
             if annotation.get("segmentation") and not annotation.get("iscrowd"):
-                masks = self._masks.setdefault(annotation.get("image_id"), [])
-                masks.append(annotation["segmentation"])
-        if not self._masks:
+                masks.setdefault(annotation.get("image_id"), []).append(annotation["segmentation"])
+        # One buffer instead of millions of numbers, which each worker would come to copy
+        packed = [pickle.dumps(masks[number]) for number, _, _, _ in images]
+        self._packed = np.frombuffer(b"".join(packed), np.uint8)
+        self._offsets = np.cumsum([0] + [len(one) for one in packed])
+        if not any(masks.values()):
             raise ValueError(
                 f"MaskLabels.ann_file={ann_file}: no annotation has a 'segmentation'; take a JSON "
                 "with instance masks, or GridLabels or FelzenszwalbLabels instead"
@@ -115,10 +119,15 @@ class MaskLabels(RegionLabels):
         """Paint the masks, the largest first.
 
         Raises:
-            BadImageError: the JSON does not list the image.
+            BadImageError: the JSON does not list the image, or has masks of another size.
         """
-        height, width = results["height"], results["width"]
-        masks = [_run_length(m, height, width) for m in self._masks_of(results["img_path"])]
+        height, width, path = results["height"], results["width"], results["img_path"]
+        masks = [_run_length(mask, height, width) for mask in self._masks_of(path)]
+        if any(mask["size"] != [height, width] for mask in masks):
+            raise BadImageError(
+                f"{path} is {(height, width)} (height, width), a mask of it in "
+                f"MaskLabels.ann_file={self.ann_file} is not"
+            )
         masks.sort(key=coco_mask.area, reverse=True)
         labels = np.full((height, width), -1, np.int32)
         for label, mask in enumerate(masks):
@@ -128,14 +137,14 @@ class MaskLabels(RegionLabels):
     def _masks_of(self, path):
         parts = str(path).replace("\\", "/").split("/")
         names = ["/".join(parts[start:]) for start in range(len(parts))]
-        found = next((self._images[name] for name in names if name in self._images), None)
-        if found is None:
+        row = next((self._rows[name] for name in names if name in self._rows), None)
+        if row is None:
             raise BadImageError(
                 f"{path} is none of the images of MaskLabels.ann_file={self.ann_file}: its "
                 "'file_name' must be the end of the path. Propose regions "
                 "(tools/generate_regions.py) for just the images that the JSON lists"
             )
-        return self._masks.get(found, ())
+        return pickle.loads(self._packed[self._offsets[row] : self._offsets[row + 1]])
 
 
 def _run_length(mask, height, width):
