@@ -42,7 +42,7 @@ def test_gradient_reaches_all_that_is_online_and_nothing_else():
 def test_c4_trains_backbone_and_shared_head():
     model = tiny_c4_model()
     for counts in ((3, 2), (0, 0)):
-        losses = step(model, tiny_batch(counts))
+        losses = step(model, tiny_batch(counts, size=32))
         assert list(losses) == NAMES and all(loss.isfinite() for loss in losses.values())
         gradients = online_gradients(model)
         assert all(grad is not None and grad.isfinite().all() for grad in gradients.values())
