@@ -21,7 +21,7 @@ CONFIGS = sorted(
     if "_base_" not in path.parts and path.name not in PARTS
 )
 # Registered classes that no config names, since the algorithms name them themselves.
-UNUSED_BY_CONFIGS = {"MemoryQueue", "MomentumTeacher", "RegionDataPreprocessor"}
+UNUSED_BY_CONFIGS = {"MemoryQueue", "MomentumTeacher"}
 
 
 def _config_id(path):
