@@ -1,4 +1,4 @@
-# SoCo on the demo data: half of ResNet-18's widths, views of 96, 96 and 48 pixels
+# SoCo on the demo data: half of ResNet-18's widths, views of 80, 80 and 48 pixels
 _base_ = [
     "../_base_/models/soco_r50-fpn.py",
     "_base_/demo_pretrain.py",
@@ -31,8 +31,7 @@ model = dict(
         norm_cfg=mlp_norm_cfg,
     ),
     predictor=dict(in_channels=128, hid_channels=1024, out_channels=128, norm_cfg=mlp_norm_cfg),
-    # The teacher must follow faster than over the paper's 60,000 iterations
-    teacher=dict(momentum=0.95),
+    teacher=dict(momentum=0.99),
     channels_last=True,
     skip_unused_levels=True,
 )
@@ -42,9 +41,9 @@ train_pipeline = [
     dict(
         type="RegionMultiView",
         pipelines=[
-            [dict(type="RegionResize", size=96), _base_.flip, *_base_.small_colours],
+            [dict(type="RegionResize", size=80), _base_.flip, *_base_.small_colours],
             [
-                dict(type="RegionRandomResizedCrop", scale=96, crop_ratio_range=(0.4, 1.0)),
+                dict(type="RegionRandomResizedCrop", scale=80, crop_ratio_range=(0.4, 1.0)),
                 _base_.flip,
                 *_base_.small_colours,
             ],
@@ -55,8 +54,11 @@ train_pipeline = [
             ],
         ],
     ),
-    dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=4),
-    dict(type="RegionCutout", views=(1, 2)),
+    dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=6),
+    dict(type="RegionCutout", views=(1, 2), prob=0.2),
     dict(type="PackRegionInputs"),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+# A predictor that learns faster than the rest keeps the vectors from losing their dimensions
+# (docs/results.md).
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"predictor": dict(lr_mult=10.0)}))

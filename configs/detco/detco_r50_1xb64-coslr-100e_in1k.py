@@ -3,5 +3,5 @@ _base_ = "./detco_r50_8xb32-coslr-100e_in1k.py"
 
 model = dict(channels_last=True)
 train_dataloader = dict(batch_size=64)
-optim_wrapper = dict(optimizer=dict(lr=0.0075, fused=True))
+optim_wrapper = dict(optimizer=dict(lr=0.0075))
 auto_scale_lr = dict(base_batch_size=64)

@@ -3,7 +3,7 @@ max_epochs = 100
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="OnlineOptimWrapperConstructor",
-    optimizer=dict(type="SGD", lr=0.03, momentum=0.9, weight_decay=1e-4),
+    optimizer=dict(type="SGD", lr=0.03, momentum=0.9, weight_decay=1e-4, fused=True),
 )
 param_scheduler = [
     dict(

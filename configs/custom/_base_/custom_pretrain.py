@@ -14,7 +14,7 @@ max_epochs = 100
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="OnlineOptimWrapperConstructor",
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.01),
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.01, fused=True),
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, end=1, convert_to_iter_based=True),

@@ -8,7 +8,7 @@ train_pipeline = [
     dict(type="LoadAnnotations", with_bbox=True),
     dict(
         type="RandomChoiceResize",
-        scales=[(160, 144), (192, 160), (224, 192)],
+        scales=[(112, 96), (128, 112), (144, 128)],
         keep_ratio=True,
     ),
     dict(type="RandomFlip", prob=0.5),
@@ -17,7 +17,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(192, 160), keep_ratio=True),
+    dict(type="Resize", scale=(128, 112), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(
         type="PackDetInputs",
