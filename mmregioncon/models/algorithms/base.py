@@ -133,20 +133,21 @@ class RegionContrastModel(BaseModel, metaclass=ABCMeta):
         Returns:
             torch.Tensor: ``(N, C)``.
         """
-        if "neck" in modules:
-            levels = {}
-            if self.skip_unused_levels:
-                levels["levels"] = modules["roi_head"].bbox_roi_extractor.used_levels(rois)
-            feats = modules["neck"](feats, **levels)
-        return modules["roi_head"](feats, rois) + self._untouched(modules)
+        if "neck" not in modules:
+            return modules["roi_head"](feats, rois)
+        levels = {}
+        if self.skip_unused_levels:
+            levels["levels"] = modules["roi_head"].bbox_roi_extractor.used_levels(rois)
+        pyramid = modules["neck"](feats, **levels)
+        return modules["roi_head"](pyramid, rois) + self._untouched(modules, feats)
 
     @staticmethod
-    def _untouched(modules):
-        """Zero, with a graph to every neck parameter: DDP wants gradients for all of them, also
-        for the levels on which this rank has no region."""
-        if "neck" not in modules:
-            return 0.0
-        return 0.0 * sum(parameter.sum() for parameter in modules["neck"].parameters())
+    def _untouched(modules, feats):
+        """Zero, with a graph to every neck parameter and backbone map: DDP wants gradients for all
+        parameters, also for the levels on which this rank has no region (some backbones have a
+        norm for each map)."""
+        used = [parameter.sum() for parameter in modules["neck"].parameters()]
+        return 0.0 * sum(used + [feat.mean() for feat in feats])
 
     def forward(self, inputs, data_samples=None, mode="tensor"):
         """``mode='loss'``: dict of losses; ``mode='tensor'``: feature maps of each view.
