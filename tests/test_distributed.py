@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from tiny_soco import tiny_batch, tiny_model, total
+from tiny_models import total, trainable
+from tiny_soco import tiny_batch, tiny_model
 
 from mmregioncon.engine.hooks.rng_state import RNGStateHook, get_rng_state
 
@@ -42,8 +43,7 @@ def train(rank, out, skip_unused_levels):
     """Two steps on batches whose regions lie on other levels on each rank."""
     model = tiny_model(skip_unused_levels=skip_unused_levels)
     wrapped = torch.nn.parallel.DistributedDataParallel(model)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    optimizer = torch.optim.SGD(trainable(model), lr=0.1)
     for step in range(2):
         batch = tiny_batch(batch_size=2, sizes=(64, 64), seed=10 * rank + step, side=SIDES[rank])
         optimizer.zero_grad()

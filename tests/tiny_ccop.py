@@ -1,19 +1,12 @@
 """A tiny CCOP model, made from the demo's config, and batches for it."""
 
-from pathlib import Path
-
 import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
-from tiny_soco import THRESHOLDS, randomise_norms
+from tiny_models import build_tiny, random_views, randomise_norms
+from tiny_soco import THRESHOLDS
 
-from mmregioncon.registry import MODELS
 from mmregioncon.structures import RegionDataSample
-from mmregioncon.utils import register_all_modules
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 SHRINK = {
     "backbone.base_channels": 8,
     "neck.in_channels": [8, 16, 32, 64],
@@ -46,13 +39,7 @@ SHRINK_C4 = {
 
 def tiny_model(seed=0, config="demo/ccop_r18-fpn_demo.py", shrink=SHRINK, **options):
     """Build the demo's model with few channels; ``options`` like ``roi_head__key=value``."""
-    register_all_modules(init_default_scope=False)
-    cfg = Config.fromfile(CONFIGS / config)
-    options = {key.replace("__", "."): value for key, value in options.items()}
-    cfg.merge_from_dict({f"model.{key}": value for key, value in {**shrink, **options}.items()})
-    torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope("mmregioncon"):
-        return randomise_norms(MODELS.build(cfg.model))
+    return randomise_norms(build_tiny(config, {**shrink, **options}, seed))
 
 
 def tiny_c4_model(**options):
@@ -63,10 +50,7 @@ def tiny_c4_model(**options):
 def tiny_batch(counts=(3, 0, 5, 1), size=64, seed=0, side=(0.1, 0.9)):
     """Two random views of ``len(counts)`` images with so many regions each."""
     rng = np.random.default_rng(seed)
-    inputs = [
-        torch.from_numpy(rng.normal(size=(len(counts), 3, size, size)).astype(np.float32))
-        for _ in range(2)
-    ]
+    inputs = random_views(rng, len(counts), (size, size))
     samples = []
     for count in counts:
         sample = RegionDataSample()

@@ -1,20 +1,12 @@
 """A tiny PLRC model, made from the demo's config, and batches for it."""
 
-from pathlib import Path
-
 import numpy as np
-import torch
-from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
-from tiny_soco import randomise_norms
+from tiny_models import build_tiny, random_views, randomise_norms
 
-from mmregioncon.registry import MODELS
 from mmregioncon.structures import RegionDataSample
-from mmregioncon.utils import register_all_modules
 
-CONFIG = Path(__file__).parents[1] / "configs/demo/plrc_r18_demo.py"
 SHRINK = {
     "backbone.base_channels": 8,
     "projector.in_channels": 64,
@@ -28,19 +20,12 @@ PROTOTYPES = dict(
 )
 
 
-def tiny_plrc(seed=0, max_iters=100, options=None, **others):
-    """Build the demo's model with few channels; ``others`` like ``head__level='point'``."""
-    register_all_modules(init_default_scope=False)
-    cfg = Config.fromfile(CONFIG)
-    changes = dict(SHRINK, **(options or {}))
-    changes.update({key.replace("__", "."): value for key, value in others.items()})
-    cfg.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
+def tiny_plrc(seed=0, max_iters=100, **options):
+    """Build the demo's model with few channels; ``options`` like ``head__level='point'``."""
     hub = MessageHub.get_current_instance()
     hub.update_info("max_iters", max_iters)
     hub.update_info("iter", 0)
-    torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope("mmregioncon"):
-        return randomise_norms(MODELS.build(cfg.model))
+    return randomise_norms(build_tiny("demo/plrc_r18_demo.py", {**SHRINK, **options}, seed))
 
 
 def point_samples(rng, batch_size, size, regions, points, matched, slots=None):
@@ -64,8 +49,5 @@ def point_samples(rng, batch_size, size, regions, points, matched, slots=None):
 def tiny_points(batch_size=4, size=64, regions=3, points=4, seed=0, matched=False, slots=None):
     """Two random views and points of their regions."""
     rng = np.random.default_rng(seed)
-    inputs = [
-        torch.from_numpy(rng.normal(size=(batch_size, 3, size, size)).astype(np.float32))
-        for _ in range(2)
-    ]
+    inputs = random_views(rng, batch_size, (size, size))
     return inputs, point_samples(rng, batch_size, size, regions, points, matched, slots)

@@ -1,20 +1,13 @@
 """A tiny SoCo model, made from the demo's config, and batches for it."""
 
-from pathlib import Path
-
 import numpy as np
-import torch
-from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
+from tiny_models import build_tiny, random_views, randomise_norms
 
-from mmregioncon.registry import MODELS
 from mmregioncon.structures import RegionDataSample
-from mmregioncon.utils import register_all_modules
 
-CONFIG = Path(__file__).parents[1] / "configs/demo/soco_r18-fpn_demo.py"
 # Where boxes of a 64-pixel view change their pyramid level.
 THRESHOLDS = (12, 24, 40)
 SHRINK = {
@@ -38,6 +31,18 @@ SHRINK = {
     "predictor.hid_channels": 64,
     "predictor.out_channels": 16,
 }
+SHRINK_C4 = {
+    "backbone.depth": 18,
+    "roi_head.bbox_roi_extractor.out_channels": 256,
+    "roi_head.shared_head.depth": 18,
+    "projector.in_channels": 512,
+    "projector.hid_channels": 64,
+    "projector.out_channels": 16,
+    "predictor.in_channels": 16,
+    "predictor.hid_channels": 64,
+    "predictor.out_channels": 16,
+    "teacher.end_momentum": None,
+}
 
 
 def shrink_options(prefix="model."):
@@ -47,47 +52,15 @@ def shrink_options(prefix="model."):
 
 def tiny_model(seed=0, max_iters=100, initialise=True, **options):
     """Build the demo's model with few channels; ``options`` like ``roi_head__key=value``."""
-    register_all_modules(init_default_scope=False)
-    cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict(shrink_options())
-    cfg.merge_from_dict({f"model.{k.replace('__', '.')}": v for k, v in options.items()})
     MessageHub.get_current_instance().update_info("max_iters", max_iters)
-    torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope("mmregioncon"):
-        model = MODELS.build(cfg.model)
+    model = build_tiny("demo/soco_r18-fpn_demo.py", {**SHRINK, **options}, seed)
     return randomise_norms(model) if initialise else model
 
 
 def tiny_c4_model(seed=0):
     """The C4 model of the paper with a ResNet-18, small MLPs, and BN for SyncBN."""
-    register_all_modules(init_default_scope=False)
-    cfg = Config.fromfile(CONFIG.parents[1] / "_base_/models/soco_r50-c4.py")
-    cfg.merge_from_dict(
-        {
-            "model.backbone.depth": 18,
-            "model.roi_head.bbox_roi_extractor.out_channels": 256,
-            "model.roi_head.shared_head.depth": 18,
-            "model.projector.in_channels": 512,
-            "model.projector.hid_channels": 64,
-            "model.projector.out_channels": 16,
-            "model.predictor.in_channels": 16,
-            "model.predictor.hid_channels": 64,
-            "model.predictor.out_channels": 16,
-            "model.teacher.end_momentum": None,
-        }
-    )
-    torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope("mmregioncon"):
-        return randomise_norms(revert_sync_batchnorm(MODELS.build(cfg.model)))
-
-
-def randomise_norms(model):
-    """Give every norm layer a scale and a shift, so that no branch starts multiplied by zero."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
-    return model
+    model = build_tiny("_base_/models/soco_r50-c4.py", SHRINK_C4, seed)
+    return randomise_norms(revert_sync_batchnorm(model))
 
 
 def tiny_batch(batch_size=4, sizes=(64, 64, 48), num_regions=4, seed=0, side=None):
@@ -97,9 +70,7 @@ def tiny_batch(batch_size=4, sizes=(64, 64, 48), num_regions=4, seed=0, side=Non
         side: range of the boxes' sides relative to the view; ``None`` spreads over all levels.
     """
     rng = np.random.default_rng(seed)
-    inputs = [
-        torch.from_numpy(rng.normal(size=(batch_size, 3, s, s)).astype(np.float32)) for s in sizes
-    ]
+    inputs = random_views(rng, batch_size, sizes)
     pairs = [(0, view) for view in range(1, len(sizes))]
     samples = []
     for _ in range(batch_size):
@@ -121,17 +92,3 @@ def _regions(rng, size, num_regions, num_pairs, side):
     corner = rng.uniform(0, 1, (count, 2)) * (size - sides)
     boxes = np.concatenate([corner, corner + sides], axis=1).astype(np.float32)
     return InstanceData(boxes=boxes, ids=np.tile(np.arange(num_regions), num_pairs))
-
-
-def total(losses):
-    """Sum of a dict of losses."""
-    return sum(losses.values())
-
-
-def online_gradients(model):
-    """Gradients by name of the online parameters."""
-    return {
-        name: parameter.grad
-        for name, parameter in model.named_parameters()
-        if not name.startswith("teacher.")
-    }

@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_distributed import in_two_processes
 from tiny_ccop import tiny_batch, tiny_model
-from tiny_soco import total
+from tiny_models import total, trainable
 
 from mmregioncon.models.modules import BatchShuffle, BoxNoise, candidate_boxes
 from mmregioncon.structures import batch_regions
@@ -54,7 +54,7 @@ def train(rank, counts):
     """Two steps under DDP, one rank without any region."""
     model = tiny_model()
     wrapped = torch.nn.parallel.DistributedDataParallel(model)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    optimizer = torch.optim.SGD(trainable(model), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
         total(wrapped(*batch_of(rank, counts), mode="loss")).backward()

@@ -1,105 +1,32 @@
 """DetCo as a whole, on a ResNet-18 of few channels."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
-from mmdet.registry import MODELS as MMDET_MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from test_distributed import in_two_processes
-from tiny_soco import online_gradients, randomise_norms, total
+from tiny_detco import tiny_detco, tiny_views
+from tiny_models import (
+    check_bfloat16,
+    check_gradients,
+    finite_step,
+    online_gradients,
+    step,
+    total,
+    trainable,
+    untouched,
+)
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmregioncon.models.algorithms.detco import split_patches
 from mmregioncon.models.necks import StageProjector
-from mmregioncon.registry import MODELS
-from mmregioncon.utils import register_all_modules
-
-CONFIG = Path(__file__).parents[2] / "configs/demo/detco_r18_demo.py"
-SHRINK = {
-    "backbone.base_channels": 8,
-    "projector.in_channels": [8, 16, 32, 64],
-    "projector.hid_channels": 32,
-    "projector.out_channels": 16,
-    "queue.length": 24,
-    "channels_last": False,
-}
-# What other backbones need, and their channels
-BACKBONES = {
-    "resnet18": (dict(type="mmdet.ResNet", depth=18, base_channels=8), (8, 16, 32, 64)),
-    "resnet50": (dict(type="mmdet.ResNet", depth=50, base_channels=8), (32, 64, 128, 256)),
-    "swin": (
-        dict(
-            type="mmdet.SwinTransformer",
-            embed_dims=16,
-            depths=(1, 1, 1, 1),
-            num_heads=(1, 2, 4, 8),
-            window_size=4,
-        ),
-        (16, 32, 64, 128),
-    ),
-    "convnext": (
-        dict(
-            type="mmpretrain.ConvNeXt",
-            arch=dict(depths=[1, 1, 1, 1], channels=[16, 32, 64, 128]),
-            out_indices=(0, 1, 2, 3),
-            gap_before_final_norm=False,
-        ),
-        (16, 32, 64, 128),
-    ),
-}
-
-
-def tiny_detco(seed=0, backbone=None, **options):
-    """The demo's model with few channels; ``options`` like ``projector__key=value``."""
-    register_all_modules(init_default_scope=False)
-    cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict({f"model.{key}": value for key, value in SHRINK.items()})
-    cfg.merge_from_dict({f"model.{k.replace('__', '.')}": v for k, v in options.items()})
-    if backbone is not None:
-        cfg.model.backbone = backbone
-    torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope("mmregioncon"):
-        return randomise_norms(MODELS.build(cfg.model))
-
-
-def tiny_views(batch_size=4, image=32, patch=16, patches=9, kinds=(0, 1), seed=0):
-    """Random views: image query, image key, patches query, patches key."""
-    generator = torch.Generator().manual_seed(seed)
-    shapes = [(image, image), (patch, patches * patch)]
-    return [
-        torch.randn(batch_size, 3, *shapes[kind], generator=generator)
-        for kind in kinds
-        for _ in range(2)
-    ]
-
-
-def step(model, views):
-    """Losses of a batch, after their backward pass."""
-    model.zero_grad()
-    losses = model(views, mode="loss")
-    total(losses).backward()
-    return {name: loss.detach() for name, loss in losses.items()}
-
-
-def untouched(model):
-    """Online parameters without a gradient."""
-    gradients = online_gradients(model)
-    return [name for name, grad in gradients.items() if grad is None or not grad.any()]
 
 
 def test_gradient_reaches_all_that_is_online_and_nothing_else():
     model = tiny_detco()
-    losses = step(model, tiny_views(batch_size=8))
+    losses = step(model, [tiny_views(batch_size=8)])
     assert list(losses) == ["loss_gg", "loss_ll", "loss_gl"]
-    gradients = online_gradients(model)
-    assert {name.split(".")[0] for name in gradients} == {"backbone", "projector"}
-    assert not untouched(model)
-    assert all(grad.isfinite().all() for grad in gradients.values())
-    assert all(parameter.grad is None for parameter in model.teacher.parameters())
-    assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
+    check_gradients(model, ["backbone", "projector"])
 
 
 def test_heads_and_queues_are_one_for_each_stage_and_kind():
@@ -133,7 +60,7 @@ def test_hidden_width(hidden, widths):
 )
 def test_terms_choose_heads_queues_and_views(terms, kinds, names):
     model = tiny_detco(terms=terms)
-    losses = step(model, tiny_views(kinds=kinds))
+    losses = step(model, [tiny_views(kinds=kinds)])
     assert list(losses) == names and not untouched(model)
     assert list(model.projector.heads) == [("global", "local")[kind] for kind in kinds]
     keys = {dict(gg="global", ll="local", gl="global")[term] for term in terms}
@@ -149,13 +76,13 @@ def test_stages_can_be_chosen():
         projector__in_channels=[32, 64],
         head__stage_weights=(0.5, 1.0),
     )
-    step(model, tiny_views())
+    step(model, [tiny_views()])
     assert not untouched(model) and len(model.queues["local"]) == 2
 
 
 def test_a_stage_without_weight_trains_nothing():
     model = tiny_detco(head__stage_weights=(0, 0, 0, 1.0))
-    step(model, tiny_views())
+    step(model, [tiny_views()])
     expected = [f"projector.heads.{k}.{i}." for k in ("global", "local") for i in range(3)]
     assert {name.rsplit("mlp", 1)[0] for name in untouched(model)} == set(expected)
 
@@ -185,7 +112,7 @@ def test_views_pass_batch_norm_one_by_one():
     for name, backbone in networks.items():
         backbone.register_forward_pre_hook(lambda _, x, name=name: sizes[name].append(x[0].shape))
     views = tiny_views()
-    step(model, views)
+    step(model, [views])
     assert sizes["online"] == sizes["teacher"] == [(4, 3, 32, 32), (36, 3, 16, 16)]
     online, teacher = model.backbone_inputs(views)
     assert [view.shape for view in online] == [view.shape for view in teacher] == sizes["online"]
@@ -208,7 +135,7 @@ def test_number_of_patches_must_agree():
     message = "16 x 64 pixels does not hold model.projector.num_patches=9 .*JigsawPatches.grid"
     with pytest.raises(ValueError, match=message):
         tiny_detco()(tiny_views(patches=4), mode="loss")
-    step(tiny_detco(projector__num_patches=4), tiny_views(patches=4))
+    step(tiny_detco(projector__num_patches=4), [tiny_views(patches=4)])
 
 
 def test_patches_are_put_together_in_the_order_in_which_they_were_fed(golden):
@@ -265,23 +192,14 @@ def test_channels_last_is_the_same_maths():
         layout = torch.channels_last if channels_last else torch.contiguous_format
         fed = [view for views in model.backbone_inputs(inputs) for view in views]
         assert all(view.is_contiguous(memory_format=layout) for view in fed)
-        results.append((step(model, inputs), online_gradients(model)))
+        results.append((step(model, [inputs]), online_gradients(model)))
     torch.testing.assert_close(*results, rtol=1e-2, atol=1e-3)
 
 
 def test_bfloat16_is_close_to_float32():
-    model, views = tiny_detco().eval(), tiny_views(batch_size=8)
-    with torch.no_grad():
-        exact = model(views, mode="loss")
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            half = model(views, mode="loss")
-    for name, loss in exact.items():
-        assert half[name].dtype == torch.float32
-        assert abs(half[name] - loss) < 0.1
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        step(model.train(), views)
+    model = tiny_detco()
+    check_bfloat16(model, [tiny_views(batch_size=8)], abs=0.1)
     assert not untouched(model)
-    assert all(grad.isfinite().all() for grad in online_gradients(model).values())
 
 
 def test_overfits_eight_images():
@@ -291,10 +209,10 @@ def test_overfits_eight_images():
     for views in halves:  # a key shows nearly what its query does
         for query in (0, 2):
             views[query + 1] = views[query] + 0.1 * torch.randn_like(views[query])
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    optimizer = torch.optim.AdamW(trainable(model), lr=1e-3)
     losses = []
     for turn in range(30):
-        losses.append(float(total(step(model, halves[turn % 2]))))
+        losses.append(float(total(step(model, [halves[turn % 2]]))))
         optimizer.step()
     by_chance = 3 * 2.2 * math.log(1 + 4)  # terms, weights of the stages, the key and four others
     assert max(losses[-2:]) < 0.3 * by_chance < losses[1], losses
@@ -310,59 +228,20 @@ def test_overfits_eight_images():
     ids=["two images", "uniform images", "all images alike"],
 )
 def test_degenerate_batches(views):
-    model = tiny_detco()
-    losses = step(model, views)
-    assert all(loss.isfinite() for loss in losses.values())
-    assert all(grad.isfinite().all() for grad in online_gradients(model).values())
+    finite_step(tiny_detco(), [views])
 
 
 def test_batch_of_one():
     """Maps of one place leave BatchNorm a single value; larger images do not."""
     model = tiny_detco()
     with pytest.raises(ValueError, match="more than 1 value per channel when training"):
-        step(model, tiny_views(batch_size=1, image=32))
-    assert all(loss.isfinite() for loss in step(model, tiny_views(batch_size=1, image=64)).values())
+        step(model, [tiny_views(batch_size=1, image=32)])
+    finite_step(model, [tiny_views(batch_size=1, image=64)])
 
 
 def test_more_images_than_the_queue_is_long():
     with pytest.raises(ValueError, match="keys of one step do not fit .*model.queue.length"):
         tiny_detco(queue__length=3)(tiny_views(), mode="loss")
-
-
-@pytest.mark.parametrize("name", BACKBONES)
-def test_backbones_train_and_load_into_a_detector(name):
-    backbone, channels = BACKBONES[name]
-    model = tiny_detco(backbone=dict(backbone), projector__in_channels=list(channels))
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
-    for seed in range(2):
-        losses = step(model, tiny_views(image=64, patch=32, seed=seed))
-        optimizer.step()
-        assert all(loss.isfinite() for loss in losses.values())
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        detector = MMDET_MODELS.build(
-            dict(
-                type="RetinaNet",
-                backbone=dict(backbone),
-                neck=dict(type="FPN", in_channels=list(channels), out_channels=8, num_outs=5),
-                bbox_head=dict(
-                    type="RetinaHead",
-                    num_classes=2,
-                    in_channels=8,
-                    feat_channels=8,
-                    anchor_generator=dict(
-                        type="AnchorGenerator",
-                        scales=[4],
-                        ratios=[1.0],
-                        strides=[4, 8, 16, 32, 64],
-                    ),
-                    bbox_coder=dict(type="DeltaXYWHBBoxCoder"),
-                ),
-            )
-        )
-    missing, _ = detector.load_state_dict(model.state_dict(), strict=False)
-    assert not [key for key in missing if key.startswith("backbone.")]
-    for key, value in model.backbone.state_dict().items():
-        assert torch.equal(detector.backbone.state_dict()[key], value), key
 
 
 def norms_in_eval_mode(model):
@@ -376,7 +255,7 @@ def two_steps(views, rank=0, world=1):
     model = tiny_detco()
     norms_in_eval_mode(model)
     wrapped = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    optimizer = torch.optim.SGD(trainable(model), lr=0.1)
     losses = []
     for batch in views:
         mine = [view.chunk(world)[rank] for view in batch]

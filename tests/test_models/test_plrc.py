@@ -4,22 +4,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmdet.registry import MODELS as MMDET_MODELS
-from mmengine.registry import DefaultScope
+from tiny_models import (
+    check_bfloat16,
+    check_gradients,
+    finite_step,
+    online_gradients,
+    step,
+    trainable,
+)
 from tiny_plrc import PROTOTYPES, tiny_plrc, tiny_points
-from tiny_soco import online_gradients, total
 
 from mmregioncon.models.heads import point_affinity_distillation, point_region_contrast
 from mmregioncon.models.modules import sample_points
-
-
-def step(model, batch):
-    """Losses of a batch, after their backward pass."""
-    model.zero_grad()
-    losses = model(*batch, mode="loss")
-    total(losses).backward()
-    return {name: loss.detach() for name, loss in losses.items()}
-
 
 RELEASE = {"prototype_head": PROTOTYPES, "head.negatives": "batch", "head.base_temperature": 0.07}
 
@@ -34,16 +30,11 @@ RELEASE = {"prototype_head": PROTOTYPES, "head.negatives": "batch", "head.base_t
     ],
 )
 def test_gradient_reaches_all_that_is_online_and_nothing_else(options, modules):
-    model = tiny_plrc(options=options)
+    model = tiny_plrc(**options)
     step(model, tiny_points(matched=True))
-    gradients = online_gradients(model)
-    assert sorted({name.split(".")[0] for name in gradients}) == modules
+    before_norm = ["prototype_head.mlp.0.bias", "prototype_head.mlp.3.bias"]
+    check_gradients(model, modules, zero=before_norm)
     assert list(model.teacher.module) == modules, "neither queue nor head has a momentum copy"
-    untouched = [name for name, grad in gradients.items() if grad is None or not grad.any()]
-    # A bias before BatchNorm has no effect, so its gradient is rounding noise or zero.
-    assert set(untouched) <= {"prototype_head.mlp.0.bias", "prototype_head.mlp.3.bias"}
-    assert all(parameter.grad is None for parameter in model.teacher.parameters())
-    assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
 
 
 @pytest.mark.parametrize("affinity_weight, passes", [(0.3, 2), (0.0, 1)])
@@ -83,7 +74,7 @@ def test_image_loss_and_queue_are_mocos():
 @pytest.mark.parametrize("prototypes", [None, PROTOTYPES])
 def test_point_losses_are_those_of_the_parts(prototypes):
     """Which network and view each vector comes from, in views of unequal sides."""
-    model, (inputs, samples) = tiny_plrc(options={"prototype_head": prototypes}), tiny_points()
+    model, (inputs, samples) = tiny_plrc(prototype_head=prototypes), tiny_points()
     inputs = [inputs[0][:, :, :32].contiguous(), inputs[1][..., :32].contiguous()]
     with torch.no_grad():  # a teacher of its own
         for parameter in model.teacher.parameters():
@@ -165,18 +156,7 @@ def test_channels_last_is_the_same_maths():
 
 @pytest.mark.parametrize("options", [{}, RELEASE])
 def test_bfloat16_is_close_to_float32(options):
-    model, batch = tiny_plrc(options=options), tiny_points(batch_size=8)
-    model.eval()
-    with torch.no_grad():
-        exact = model(*batch, mode="loss")
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            half = model(*batch, mode="loss")
-    for name, loss in exact.items():
-        assert half[name].dtype == torch.float32
-        assert half[name] == pytest.approx(float(loss), rel=0.03)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        step(model.train(), batch)
-    assert all(grad.isfinite().all() for grad in online_gradients(model).values())
+    check_bfloat16(tiny_plrc(**options), tiny_points(batch_size=8), rel=0.03)
 
 
 def test_overfits_eight_images():
@@ -187,9 +167,7 @@ def test_overfits_eight_images():
         quarters = np.float32([[0, 0], [32, 0], [0, 32]])[:, None]
         for view in sample.views:
             view.points = quarters + view.points / 2
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad], lr=3e-3, weight_decay=0.01
-    )
+    optimizer = torch.optim.AdamW(trainable(model), lr=3e-3, weight_decay=0.01)
     losses = []
     for _ in range(30):
         # keys of the same eight images in the queue would be negatives: keep it as it was
@@ -204,12 +182,7 @@ def test_overfits_eight_images():
 class TestDegenerateBatches:
     def check(self, batch):
         for options in ({}, RELEASE):
-            model = tiny_plrc(options=options)
-            losses = step(model, batch)
-            assert all(loss.isfinite() for loss in losses.values())
-            gradients = online_gradients(model)
-            assert all(grad is not None for grad in gradients.values()), "DDP waits for all"
-            assert all(grad.isfinite().all() for grad in gradients.values())
+            losses = finite_step(tiny_plrc(**options), batch)
         return losses
 
     def test_no_regions(self):
@@ -259,63 +232,4 @@ def test_matched_points_are_needed_for_level_point():
 )
 def test_bad_options_are_refused_when_built(options, message):
     with pytest.raises(ValueError, match=message):
-        tiny_plrc(options=options)
-
-
-BACKBONES = {
-    "r18": (dict(type="mmdet.ResNet", depth=18, base_channels=8, out_indices=(3,)), 64),
-    "r50": (dict(type="mmdet.ResNet", depth=50, base_channels=8, out_indices=(3,)), 256),
-    "swin": (
-        dict(
-            type="mmdet.SwinTransformer",
-            embed_dims=16,
-            depths=(1, 1, 1, 1),
-            num_heads=(1, 2, 2, 4),
-            window_size=2,
-            out_indices=(3,),
-        ),
-        128,
-    ),
-    "convnext": (
-        dict(
-            type="mmpretrain.ConvNeXt",
-            arch=dict(depths=[1, 1, 1, 1], channels=[8, 16, 24, 32]),
-            out_indices=(3,),
-            gap_before_final_norm=False,
-        ),
-        32,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BACKBONES)
-def test_any_backbone_trains_and_loads_into_a_detector(name):
-    backbone, channels = BACKBONES[name]
-    backbone = dict(backbone, **(dict(norm_eval=False) if "ResNet" in backbone["type"] else {}))
-    model = tiny_plrc(
-        options={
-            "backbone": dict(backbone, _delete_=True),
-            "projector.in_channels": channels,
-        }
-    )
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
-    batch = tiny_points(batch_size=2)
-    for _ in range(2):
-        losses = step(model, batch)
-        optimizer.step()
-    assert all(loss.isfinite() for loss in losses.values())
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        detector = MMDET_MODELS.build(
-            dict(
-                type="RetinaNet",
-                backbone=dict(backbone, out_indices=(0, 1, 2, 3)),
-                neck=dict(type="FPN", in_channels=[channels] * 4, out_channels=8, num_outs=5),
-                bbox_head=dict(type="RetinaHead", num_classes=2, in_channels=8),
-            )
-        )
-    result = detector.load_state_dict(model.state_dict(), strict=False)
-    assert not [key for key in result.unexpected_keys if key.startswith("backbone.")]
-    missing = {key for key in result.missing_keys if key.startswith("backbone.")}
-    # Swin and ConvNeXt have a norm for each stage that is given out; PLRC needs but the last
-    assert {key.split(".")[1] for key in missing} <= {"norm0", "norm1", "norm2"}
-    assert not missing or "ResNet" not in backbone["type"]
+        tiny_plrc(**options)

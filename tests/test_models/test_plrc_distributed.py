@@ -3,8 +3,8 @@
 import pytest
 import torch
 from test_distributed import WORLD, in_two_processes, of_both_ranks
+from tiny_models import total, trainable
 from tiny_plrc import tiny_plrc, tiny_points
-from tiny_soco import total
 
 OPTIONS = {"head.centre_channels": 16}
 
@@ -18,15 +18,15 @@ def share(batch, rank, images):
 
 def losses_of_a_share(rank, out):
     """In eval mode: BatchNorm does not mix images, and the queue is as it was."""
-    losses = tiny_plrc(options=OPTIONS).eval()(*share(tiny_points(), rank, 2), mode="loss")
+    losses = tiny_plrc(**OPTIONS).eval()(*share(tiny_points(), rank, 2), mode="loss")
     torch.save(losses, out / f"losses_rank{rank}.pth")
 
 
 def train(rank, out):
     """Two steps under DDP; rank 1 has no regions in the first."""
-    model = tiny_plrc(options=OPTIONS)
+    model = tiny_plrc(**OPTIONS)
     wrapped = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    optimizer = torch.optim.SGD(trainable(model), lr=0.1)
     for step in range(2):
         inputs, samples = tiny_points(batch_size=2, seed=10 * rank + step)
         if rank == 1 and step == 0:
@@ -54,7 +54,7 @@ def results(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_loss_is_that_of_the_joint_batch(results):
-    joint = tiny_plrc(options=OPTIONS).eval()(*tiny_points(), mode="loss")
+    joint = tiny_plrc(**OPTIONS).eval()(*tiny_points(), mode="loss")
     of_ranks = of_both_ranks(results, "losses")
     for name, loss in joint.items():
         mean = sum(losses[name] for losses in of_ranks) / WORLD
@@ -64,7 +64,7 @@ def test_the_loss_is_that_of_the_joint_batch(results):
 @pytest.mark.slow
 def test_ranks_stay_equal(results):
     first, second = of_both_ranks(results, "trained")
-    start = tiny_plrc(options=OPTIONS)
+    start = tiny_plrc(**OPTIONS)
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
     assert first["centre"].any()
