@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mmcv.transforms import Compose
+from test_transforms import image
 
 from mmregioncon.datasets.transforms import CommonRegions, DrawRegionCrops
 from mmregioncon.datasets.transforms.common_regions import staying_boxes
@@ -22,19 +23,6 @@ PIPELINE = [
     dict(type="CommonRegions"),
     dict(type="PackRegionInputs"),
 ]
-
-
-def image(num_boxes=10, height=120, width=160, seed=0):
-    rng = np.random.default_rng(seed)
-    corner = rng.uniform(0, (width - 60, height - 60), (num_boxes, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(20, 60, (num_boxes, 2))], 1)
-    return dict(
-        img=rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
-        height=height,
-        width=width,
-        boxes=boxes.astype(np.float32),
-        region_ids=np.arange(num_boxes),
-    )
 
 
 def sample_of(info, seed=0):
