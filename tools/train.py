@@ -53,6 +53,12 @@ def apply_auto_scale_lr(cfg):
     cfg.auto_scale_lr.enable = True
 
 
+def world_size(launcher):
+    """How many ranks will train."""
+    variable = dict(pytorch="WORLD_SIZE", slurm="SLURM_NTASKS", mpi="OMPI_COMM_WORLD_SIZE")
+    return int(os.environ.get(variable.get(launcher, ""), 1))
+
+
 def main():
     args = parse_args()
     with plain_config_errors():
@@ -62,7 +68,7 @@ def main():
             apply_amp(cfg)
         if args.auto_scale_lr:
             apply_auto_scale_lr(cfg)
-        check_queues(cfg, int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", 1))))
+        check_queues(cfg, world_size(args.launcher))
         run(cfg, lambda runner: runner.train())
 
 

@@ -14,7 +14,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-randomness = dict(seed=0)
+# Else the ranks would draw the same crops, flips and colours.
+randomness = dict(seed=0, diff_rank_seed=True)
 
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="Visualizer", vis_backends=vis_backends)

@@ -14,7 +14,7 @@ model = dict(
     # a teacher that follows in time
     queue=dict(length=512),
     roi_queue=dict(length=2048),
-    teacher=dict(momentum=0.97),
+    teacher=dict(momentum=0.99),
     channels_last=True,
     skip_unused_levels=True,
 )

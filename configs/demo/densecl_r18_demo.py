@@ -5,7 +5,7 @@ model = dict(
     # No stride in the last stage: 3 x 3 places are too few to tell apart.
     backbone=dict(depth=18, base_channels=32, strides=(1, 2, 2, 1)),
     neck=dict(in_channels=256, hid_channels=256),
-    queue_len=2048,
+    queue_len=512,
     momentum=0.01,
 )
 view = [

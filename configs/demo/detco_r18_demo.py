@@ -7,9 +7,9 @@ _base_ = [
 model = dict(
     backbone=dict(depth=18, base_channels=32),
     projector=dict(in_channels=[32, 64, 128, 256], hid_channels=256),
-    queue=dict(length=1024),
+    queue=dict(length=512),
     # The teacher must follow faster than over the paper's million iterations
-    teacher=dict(momentum=0.97),
+    teacher=dict(momentum=0.99),
     channels_last=True,
 )
 

@@ -4,7 +4,7 @@ _base_ = ["../_base_/models/mocov2_r50.py", "_base_/demo_pretrain.py"]
 model = dict(
     backbone=dict(depth=18, base_channels=32),
     neck=dict(in_channels=256, hid_channels=256),
-    queue_len=2048,
+    queue_len=512,
     momentum=0.01,
 )
 view = [

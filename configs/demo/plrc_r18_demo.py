@@ -7,7 +7,7 @@ model = dict(
     # Parameters and their names are the same.
     backbone=dict(depth=18, base_channels=32, strides=(1, 2, 2, 1)),
     projector=dict(in_channels=256, hid_channels=256),
-    queue=dict(length=2048),
+    queue=dict(length=512),
     # The teacher must follow faster than over the paper's 500,000 iterations
     teacher=dict(momentum=0.99),
     channels_last=True,

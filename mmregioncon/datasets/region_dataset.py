@@ -60,7 +60,10 @@ class RegionDataset(BaseDataset):
         """Open the region file and check that it belongs to the images."""
         if self._fully_initialized:
             return
-        self.store = RegionStore(self.region_file, root=self.images_root)
+        try:
+            self.store = RegionStore(self.region_file, root=self.images_root)
+        except RegionStoreError as error:
+            raise RegionStoreError(f"{error} (train_dataloader.dataset.region_file)") from error
         rows = np.arange(len(self.store))
         if isinstance(self._indices, int):
             rows = rows[: self._indices]

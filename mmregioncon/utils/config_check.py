@@ -45,13 +45,17 @@ def check_queues(cfg, world_size):
         cfg: a pre-training config; one without queues passes.
         world_size: ranks whose keys are gathered.
     """
-    keys = cfg.get("train_dataloader", {}).get("batch_size", 0) * world_size
-    step = (
-        f"one step has {keys} keys (train_dataloader.batch_size x {world_size} "
-        f"rank{'s' if world_size > 1 else ''})"
+    loader = cfg.get("train_dataloader", {})
+    images = loader.get("batch_size", 0) * world_size
+    origin = f"train_dataloader.batch_size x {world_size} rank{'s' if world_size > 1 else ''}"
+    most = max(
+        (_get(loader, path) for path in _find(loader, lambda k, v: k == "max_regions")), default=1
     )
     for path in _find(cfg.get("model", {}), lambda k, v: k in ("length", "queue_len"), "model"):
-        length = _get(cfg, path)
+        length, keys, step = _get(cfg, path), images, f"one step has {images} keys ({origin})"
+        if "roi_queue" in path:
+            keys *= most
+            step = f"one step may have {keys} keys ({origin} x max_regions={most})"
         if length < keys:
             raise ConfigError(f"{cfg.filename}: {path}={length}, but {step}: raise {path}")
         if path.endswith("queue_len") and length % keys:  # of mmpretrain's MoCo and DenseCL

@@ -45,6 +45,14 @@ def test_the_teacher_is_not_optimized_and_one_dimensional_parameters_are_exclude
         assert group["lr"] == 8.0
 
 
+def test_the_schedules_of_the_moco_family_decay_every_parameter():
+    for name in ("sgd_bs256_coslr_100e", "sgd_bs256_coslr_200e", "sgd_bs256_warmup-coslr_800e"):
+        cfg = Config.fromfile(SCHEDULE.with_name(f"{name}.py"))
+        with DefaultScope.overwrite_default_scope("mmregioncon"):
+            optimizer = build_optim_wrapper(tiny_model(), cfg.optim_wrapper).optimizer
+        assert {group["weight_decay"] for group in optimizer.param_groups} == {1e-4}
+
+
 def test_no_step_moves_the_teacher():
     model = tiny_model()
     wrapper = build_wrapper(model, optimizer__lr=0.1)

@@ -127,10 +127,14 @@ def test_explained_error_keeps_its_cause():
         (dict(queue_len=96), 32, 1, None),
         (dict(queue_len=100), 32, 1, "model.queue_len=100 is not a multiple.*queue_len=96"),
         (dict(backbone=dict(depth=18)), 512, 8, None),
+        (dict(roi_queue=dict(length=320)), 32, 1, None),
+        (dict(roi_queue=dict(length=319)), 32, 1, "may have 320 keys .*max_regions=10"),
     ],
 )
 def test_a_queue_takes_the_keys_of_one_step(model, batch_size, world_size, message):
-    cfg = _config(model=model, train_dataloader=dict(batch_size=batch_size))
+    pipeline = [dict(type="CommonRegions", max_regions=10)]
+    loader = dict(batch_size=batch_size, dataset=dict(pipeline=pipeline))
+    cfg = _config(model=model, train_dataloader=loader)
     if message is None:
         check_queues(cfg, world_size)
     else:

@@ -4,6 +4,7 @@ optim_wrapper = dict(
     type="OptimWrapper",
     constructor="OnlineOptimWrapperConstructor",
     optimizer=dict(type="SGD", lr=0.03, momentum=0.9, weight_decay=1e-4, fused=True),
+    paramwise_cfg=dict(flat_decay_mult=1.0),  # as MoCo: biases and BN decay, too
 )
 param_scheduler = [
     dict(

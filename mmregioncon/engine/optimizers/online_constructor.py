@@ -11,15 +11,17 @@ class OnlineOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     One-dimensional parameters (biases and normalisation layers, whatever their names) get no
     weight decay and ``lars_exclude=True``, which other optimizers ignore. ``paramwise_cfg`` works
-    as in MMEngine.
+    as in MMEngine; ``flat_decay_mult=1.0`` in it lets one-dimensional parameters decay, too.
     """
 
+    TEACHERS = ("teacher", "encoder_k")  # ours, and that of mmpretrain's MoCo and DenseCL
+
     def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
-        super().__init__(optim_wrapper_cfg, dict(flat_decay_mult=0.0, **(paramwise_cfg or {})))
+        super().__init__(optim_wrapper_cfg, {"flat_decay_mult": 0.0, **(paramwise_cfg or {})})
 
     def add_params(self, params, module, prefix="", is_dcn_module=None):
         """Add one group a parameter of ``module`` to ``params``."""
-        if prefix.split(".")[0] == "teacher":
+        if prefix.split(".")[0] in self.TEACHERS:
             return
         super().add_params(params, module, prefix, is_dcn_module)
         for group in params:

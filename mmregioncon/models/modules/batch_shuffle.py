@@ -4,6 +4,11 @@ import torch
 from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
 
 
+def gather_counts(count, device):
+    """An int of every rank, as a list in the order of ranks."""
+    return [int(one) for one in all_gather(torch.tensor([count], device=device))]
+
+
 @torch.no_grad()
 def gather_unequal(tensor):
     """Rows of all ranks, which may hold different numbers of them.
@@ -14,9 +19,9 @@ def gather_unequal(tensor):
     Returns:
         tuple: ``(sum of n, ...)`` in the order of ranks, without gradient, and the list of n.
     """
-    if get_world_size() == 1:
-        return tensor.detach(), [len(tensor)]
-    counts = [int(count) for count in all_gather(torch.tensor([len(tensor)]).to(tensor.device))]
+    counts = gather_counts(len(tensor), tensor.device)
+    if len(counts) == 1:
+        return tensor.detach(), counts
     padded = tensor.new_zeros((max(counts), *tensor.shape[1:]))
     padded[: len(tensor)] = tensor
     rows = [part[:count] for part, count in zip(all_gather(padded), counts)]
@@ -39,7 +44,7 @@ class BatchShuffle:
         self.world_size = get_world_size()
         if self.world_size == 1:
             return
-        _, counts = gather_unequal(torch.empty(images, 0, device=device))
+        counts = gather_counts(images, device)
         order = torch.randperm(sum(counts), device=device)
         broadcast(order)
         start = sum(counts[: get_rank()])

@@ -32,7 +32,8 @@ class RegionResLayer(ResLayer):
     """mmdet's :class:`ResLayer`, key names and all, for several RoIs an image.
 
     The first 1x1 convolution is done once a map, since it commutes with RoIAlign, and the strided
-    shortcut pools only the cells that it reads. The maths is the same, to rounding.
+    shortcut pools only the cells that it reads. The maths is the same to rounding; where a cell is
+    a whole number of map pixels wide, that rounding may change RoIAlign's number of samples.
 
     Raises:
         ValueError: the first block is not a bottleneck whose 3x3 convolution has the stride 2
