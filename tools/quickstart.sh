@@ -109,8 +109,8 @@ finetune() {  # run, title, config, more --cfg-options
 
 bash tools/install.sh
 export PATH=$PWD/.venv/bin:$PATH
-# Threads that spin while they wait slow each other down many times on a busy machine.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+# Threads that spin long while they wait slow each other down many times on a busy machine.
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-30000}
 SECONDS=0
 
 step data "draw the demo data" "$data/demo_data.json" python tools/make_demo_data.py --root "$data"
