@@ -111,7 +111,9 @@ def make_floor(model, batch):
     """The floor as a function of no arguments."""
     online, teacher = WholeBackbone(model), WholeBackbone(model)
     views = model.data_preprocessor(deepcopy(batch), True)["inputs"]
-    queries, keys = ([view.contiguous() for view in part] for part in model.backbone_inputs(views))
+    # mmpretrain's MoCo and DenseCL: first view online, second in the teacher
+    inputs_of = getattr(model, "backbone_inputs", lambda views: (views[:1], views[1:]))
+    queries, keys = ([view.contiguous() for view in part] for part in inputs_of(views))
 
     def floor():
         online.zero_grad()
