@@ -263,7 +263,7 @@ class TestRoIHead:
     def test_without_a_head_the_feature_is_flattened(self):
         head = RegionRoIHead(
             dict(
-                type="ScaleAwareRoIExtractor",
+                type="mmregioncon.ScaleAwareRoIExtractor",
                 roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=0),
                 out_channels=3,
                 featmap_strides=[4, 8, 16, 32],
