@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from mmregioncon.utils.cli import base_parser, load_config, plain_config_errors, run
-from mmregioncon.utils.config_check import ConfigError, check_queues
+from mmregioncon.utils.config_check import ConfigError, check_parts, check_queues
 
 
 def parse_args():
@@ -68,6 +68,7 @@ def main():
             apply_amp(cfg)
         if args.auto_scale_lr:
             apply_auto_scale_lr(cfg)
+        check_parts(cfg)
         check_queues(cfg, world_size(args.launcher))
         run(cfg, lambda runner: runner.train())
 

@@ -65,6 +65,35 @@ def check_queues(cfg, world_size):
             )
 
 
+def check_parts(cfg):
+    """Raise ConfigError if the model and the data pipeline do not fit together.
+
+    Args:
+        cfg: a pre-training config.
+    """
+    model = cfg.get("model", {})
+    for step in _transforms(cfg, "SampleRegionPoints"):
+        if (model.get("head") or {}).get("level") == "point" and not step.get("matched"):
+            raise ConfigError(
+                f"{cfg.filename}: model.head.level='point' needs the same points in both views: "
+                "set SampleRegionPoints.matched=True in train_dataloader.dataset.pipeline"
+            )
+    for step in _transforms(cfg, "JigsawPatches"):
+        patches, found = step.get("grid", 3) ** 2, model.projector.get("num_patches", 9)
+        if patches != found:
+            raise ConfigError(
+                f"{cfg.filename}: model.projector.num_patches={found}, but JigsawPatches in "
+                f"train_dataloader.dataset.pipeline makes {patches} (grid={step.get('grid', 3)})"
+            )
+
+
+def _transforms(cfg, name):
+    """Configs of the transforms of one type in the training pipeline, also within views."""
+    loader = cfg.get("train_dataloader", {})
+    paths = _find(loader, lambda k, v: k == "type" and str(v).split(".")[-1] == name)
+    return [_get(loader, path.removesuffix(".type")) for path in paths]
+
+
 def _get(node, path):
     for key in path.split("."):
         node = node[int(key)] if isinstance(node, (list, tuple)) else node[key]

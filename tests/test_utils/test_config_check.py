@@ -7,6 +7,7 @@ from mmengine.registry import Registry
 from mmregioncon.utils.config_check import (
     ConfigError,
     check_options,
+    check_parts,
     check_queues,
     check_top_level,
     explain_build_errors,
@@ -140,3 +141,29 @@ def test_a_queue_takes_the_keys_of_one_step(model, batch_size, world_size, messa
     else:
         with pytest.raises(ConfigError, match=message):
             check_queues(cfg, world_size)
+
+
+@pytest.mark.parametrize(
+    "model, step, message",
+    [
+        (dict(head=dict(level="point")), dict(type="SampleRegionPoints"), "matched=True"),
+        (dict(head=dict(level="point")), dict(type="SampleRegionPoints", matched=True), None),
+        (dict(head=None), dict(type="SampleRegionPoints"), None),
+        (dict(projector=dict()), dict(type="JigsawPatches"), None),
+        (dict(projector=dict(num_patches=4)), dict(type="mmregioncon.JigsawPatches", grid=2), None),
+        (
+            dict(projector=dict()),
+            dict(type="JigsawPatches", grid=2),
+            "num_patches=9, but .*makes 4",
+        ),
+    ],
+)
+def test_model_and_pipeline_fit(model, step, message):
+    views = dict(type="RegionMultiView", pipelines=[[dict(type="RegionResize"), step]])
+    loader = dict(dataset=dict(pipeline=[dict(type="LoadRegionImage"), views]))
+    cfg = _config(model=model, train_dataloader=loader)
+    if message is None:
+        check_parts(cfg)
+    else:
+        with pytest.raises(ConfigError, match=message):
+            check_parts(cfg)
