@@ -125,10 +125,12 @@ export OMP_NUM_THREADS=1
 finetune pretrained "fine-tune from the checkpoint" \
     "configs/demo/faster-rcnn_r18-fpn_demo_$transfer.py" \
     "load_from=$(cat "$work/pretrain/last_checkpoint")" &
-beside=$!
 count=$((count + 1))
-finetune scratch "fine-tune from scratch" configs/demo/faster-rcnn_r18-fpn_demo.py
-wait "$beside"
+finetune scratch "fine-tune from scratch" configs/demo/faster-rcnn_r18-fpn_demo.py &
+trap 'kill 0' INT    # what runs in the background does not hear Ctrl-C by itself
+failed=
+for run in $(jobs -p); do wait "$run" || failed=yes; done
+[ -z "$failed" ] || exit 1
 
 echo "[6/6] report"
 python tools/demo_report.py --work-dir "$work" --data "$data" --method "$method" \

@@ -1,20 +1,15 @@
-# DenseCL on your unlabelled images: ResNet-18, views of 160 pixels, one GPU or a CPU
-_base_ = ["../_base_/models/densecl_r50.py", "_base_/custom_pretrain.py"]
+# DenseCL on your unlabelled images: as MoCo v2, with its own neck and loss
+_base_ = "mocov2_r18_custom.py"
 
 model = dict(
-    backbone=dict(depth=18),
-    neck=dict(in_channels=512, hid_channels=512),
-    queue_len=4096,
-    momentum=0.01,
+    type="mmpretrain.DenseCL",
+    loss_lambda=0.5,
+    neck=dict(
+        _delete_=True,
+        type="mmpretrain.DenseCLNeck",
+        in_channels=512,
+        hid_channels=512,
+        out_channels=128,
+        num_grid=None,
+    ),
 )
-view = [
-    dict(type="RegionRandomResizedCrop", scale=160, crop_ratio_range=(0.2, 1.0)),
-    _base_.flip,
-    *_base_.colours,
-]
-train_pipeline = [
-    dict(type="LoadRegionImage"),
-    dict(type="RegionMultiView", pipelines=[view, view]),
-    dict(type="PackRegionInputs"),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

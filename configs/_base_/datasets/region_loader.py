@@ -1,32 +1,14 @@
 # Images of a region file, and the transforms that all methods share
-jitter = dict(
-    type="RandomApply",
-    transforms=[
-        dict(
-            type="mmpretrain.ColorJitter",
-            brightness=0.4,
-            contrast=0.4,
-            saturation=0.2,
-            hue=0.1,
-            backend="cv2",
-        )
-    ],
-    prob=0.8,
+colour_jitter = dict(
+    type="mmpretrain.ColorJitter",
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.2,
+    hue=0.1,
+    backend="cv2",
 )
-strong_jitter = dict(
-    type="RandomApply",
-    transforms=[
-        dict(
-            type="mmpretrain.ColorJitter",
-            brightness=0.4,
-            contrast=0.4,
-            saturation=0.4,
-            hue=0.1,
-            backend="cv2",
-        )
-    ],
-    prob=0.8,
-)
+jitter = dict(type="RandomApply", transforms=[colour_jitter], prob=0.8)
+strong_jitter = dict(jitter, transforms=[dict(colour_jitter, saturation=0.4)])
 grey = dict(
     type="RandomGrayscale",
     prob=0.2,
@@ -36,12 +18,8 @@ grey = dict(
 blur = dict(
     type="mmpretrain.GaussianBlur", magnitude_range=(0.1, 2.0), magnitude_std="inf", prob=1.0
 )
-half_blur = dict(
-    type="mmpretrain.GaussianBlur", magnitude_range=(0.1, 2.0), magnitude_std="inf", prob=0.5
-)
-rare_blur = dict(
-    type="mmpretrain.GaussianBlur", magnitude_range=(0.1, 2.0), magnitude_std="inf", prob=0.1
-)
+half_blur = dict(blur, prob=0.5)
+rare_blur = dict(blur, prob=0.1)
 solarise = dict(type="mmpretrain.Solarize", thr=128, prob=0.2)
 flip = dict(type="RegionRandomFlip", prob=0.5)
 

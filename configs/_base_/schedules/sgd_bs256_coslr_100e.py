@@ -1,11 +1,7 @@
-# MoCo's: SGD, learning rate 0.03 for batch 256, cosine to 0, no warm-up
+# As over 200 epochs, in 100
+_base_ = "sgd_bs256_coslr_200e.py"
+
 max_epochs = 100
-optim_wrapper = dict(
-    type="OptimWrapper",
-    constructor="OnlineOptimWrapperConstructor",
-    optimizer=dict(type="SGD", lr=0.03, momentum=0.9, weight_decay=1e-4, fused=True),
-    paramwise_cfg=dict(flat_decay_mult=1.0),  # as MoCo: biases and BN decay, too
-)
 param_scheduler = [
     dict(
         type="CosineAnnealingLR",
@@ -17,5 +13,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
-auto_scale_lr = dict(enable=False, base_batch_size=256)
+train_cfg = dict(max_epochs=max_epochs)

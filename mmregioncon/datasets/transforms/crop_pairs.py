@@ -7,9 +7,17 @@ from mmcv.transforms import BaseTransform
 from mmpretrain.datasets.transforms import RandomResizedCrop
 
 from mmregioncon.registry import TRANSFORMS
+from mmregioncon.structures import box_areas, clip_boxes
 
 from .common_regions import staying_boxes
 from .views import crop_and_resize
+
+
+def corners(windows):
+    """Windows ``(x, y, w, h)`` as ``(V, 4)`` float64 xyxy."""
+    windows = np.array(windows, dtype=np.float64)
+    windows[:, 2:] += windows[:, :2]
+    return windows
 
 
 class DrawCropPair(BaseTransform):
@@ -61,11 +69,9 @@ class DrawOverlappingCrops(DrawCropPair):
 
     def accepts(self, results):
         """Whether the windows overlap enough."""
-        first, second = (np.asarray(window) for window in results["windows"])
-        low = np.maximum(first[:2], second[:2])
-        high = np.minimum(first[:2] + first[2:], second[:2] + second[2:])
-        shared = (high - low).clip(min=0).prod()
-        return shared >= self.min_overlap * max(first[2:].prod(), second[2:].prod())
+        windows = corners(results["windows"])
+        shared = box_areas(clip_boxes(windows[:1], windows[1]))[0]
+        return shared >= self.min_overlap * box_areas(windows).max()
 
 
 @TRANSFORMS.register_module()
@@ -95,8 +101,7 @@ class DrawRegionCrops(DrawCropPair):
 
     def accepts(self, results):
         """Whether a box stays."""
-        windows = [np.array([x, y, x + w, y + h]) for x, y, w, h in results["windows"]]
-        boxes = results["boxes"]
+        windows, boxes = corners(results["windows"]), results["boxes"]
         return staying_boxes(boxes, windows, self.sizes, self.min_visible, self.min_area).any()
 
 

@@ -1,6 +1,6 @@
 """Label maps of an image, and points drawn from their regions in two views (PLRC, section 3)."""
 
-import pickle
+import json
 from abc import abstractmethod
 
 import cv2
@@ -106,8 +106,8 @@ class MaskLabels(RegionLabels):
             if annotation.get("segmentation") and not annotation.get("iscrowd"):
                 masks.setdefault(annotation.get("image_id"), []).append(annotation["segmentation"])
         # One buffer instead of millions of numbers, which each worker would come to copy
-        packed = [pickle.dumps(masks[number]) for number, _, _, _ in images]
-        self._packed = np.frombuffer(b"".join(packed), np.uint8)
+        packed = [json.dumps(masks[number]).encode() for number, _, _, _ in images]
+        self._packed = b"".join(packed)
         self._offsets = np.cumsum([0] + [len(one) for one in packed])
         if not any(masks.values()):
             raise ValueError(
@@ -144,7 +144,7 @@ class MaskLabels(RegionLabels):
                 "'file_name' must be the end of the path. Propose regions "
                 "(tools/generate_regions.py) for just the images that the JSON lists"
             )
-        return pickle.loads(self._packed[self._offsets[row] : self._offsets[row + 1]])
+        return json.loads(self._packed[self._offsets[row] : self._offsets[row + 1]])
 
 
 def _run_length(mask, height, width):

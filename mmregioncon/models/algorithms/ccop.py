@@ -6,15 +6,10 @@ import torch.nn.functional as F
 from mmregioncon.registry import MODELS
 from mmregioncon.structures import batch_regions
 
-from ..modules import BatchShuffle, BoxNoise, candidate_boxes
+from ..modules import BatchShuffle, BoxNoise, build_queue, candidate_boxes
 from .base import RegionContrastModel
 
 POSITIVES = ("hardest", "random")
-
-
-def build_queue(cfg, projector):
-    """A :class:`MemoryQueue` of what ``projector`` makes."""
-    return MODELS.build(dict(type="MemoryQueue", dim=projector.out_channels, **(cfg or {})))
 
 
 @MODELS.register_module()
@@ -55,8 +50,8 @@ class CCOP(RegionContrastModel):
         if positive not in POSITIVES:
             raise ValueError(f"model.positive={positive!r} must be one of {POSITIVES}")
         self._check_roi_projector()
-        self.queue = build_queue(queue, self.projector)
-        self.roi_queue = build_queue(roi_queue, self.roi_projector)
+        self.queue = build_queue(queue, self.projector.out_channels)
+        self.roi_queue = build_queue(roi_queue, self.roi_projector.out_channels)
         self.num_jitters = num_jitters
         self.noise = noise and BoxNoise(**noise)
         self.positive = positive

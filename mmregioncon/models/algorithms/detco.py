@@ -6,6 +6,7 @@ from torch import nn
 from mmregioncon.registry import MODELS
 
 from ..heads.detco_head import kinds_of_terms
+from ..modules import build_queue
 from .base import RegionContrastModel
 
 
@@ -34,12 +35,9 @@ class DetCo(RegionContrastModel):
         )
         self.query_kinds, self.key_kinds = query_kinds, key_kinds
         self._check_stages()
-        queue = dict(type="MemoryQueue", dim=self.projector.out_channels, **(queue or {}))
+        stages, dim = range(self.projector.num_stages), self.projector.out_channels
         self.queues = nn.ModuleDict(
-            {
-                kind: nn.ModuleList(MODELS.build(queue) for _ in range(self.projector.num_stages))
-                for kind in key_kinds
-            }
+            {kind: nn.ModuleList(build_queue(queue, dim) for _ in stages) for kind in key_kinds}
         )
 
     def _check_stages(self):

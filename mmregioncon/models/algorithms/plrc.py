@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmregioncon.registry import MODELS
 from mmregioncon.structures import batch_points
 
-from ..modules import MemoryQueue, sample_points
+from ..modules import build_queue, sample_points
 from .base import RegionContrastModel
 
 
@@ -30,7 +30,7 @@ class PLRC(RegionContrastModel):
             or there is a ``prototype_head`` but nothing is distilled.
     """
 
-    def __init__(self, projector, queue, prototype_head=None, **kwargs):
+    def __init__(self, projector, queue=None, prototype_head=None, **kwargs):
         super().__init__(projector=projector, prototype_head=prototype_head, **kwargs)
         self.channels = [self.projector.out_channels]
         if prototype_head is not None:
@@ -40,7 +40,7 @@ class PLRC(RegionContrastModel):
                     "get no gradient. Set it to None"
                 )
             self.channels.append(self.prototype_head.out_channels)
-        self.queue = MemoryQueue(dim=self.channels[0], **queue)
+        self.queue = build_queue(queue, self.channels[0])
         centre = self.head.centre
         if centre is not None and len(centre) != sum(self.channels):
             raise ValueError(

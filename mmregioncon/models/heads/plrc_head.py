@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 
 from mmregioncon.registry import MODELS
 
+from ..modules.schedule import total_iterations
 from .info_nce import info_nce
 
 LEVELS = ("region", "point", "point-region")
@@ -269,14 +270,9 @@ class PLRCHead(BaseModule):
         """
         if self.tau_t_warmup == 0 or self.tau_t_start == self.tau_t:
             return self.tau_t
-        hub = MessageHub.get_current_instance()
-        total = hub.get_info("max_iters")
-        if total is None:
-            raise RuntimeError(
-                "model.head.tau_t_warmup needs MMEngine's 'max_iters', which a Runner sets; "
-                "outside of one, set it on MessageHub or use tau_t_warmup=0"
-            )
-        risen = min(1.0, hub.get_info("iter", 0) / (self.tau_t_warmup * total))
+        total = total_iterations("model.head.tau_t_warmup", "tau_t_warmup=0")
+        iteration = MessageHub.get_current_instance().get_info("iter", 0)
+        risen = min(1.0, iteration / (self.tau_t_warmup * total))
         return self.tau_t_start + (self.tau_t - self.tau_t_start) * risen
 
     @torch.no_grad()

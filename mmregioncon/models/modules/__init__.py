@@ -1,7 +1,7 @@
 from .batch_shuffle import BatchShuffle, gather_unequal
 from .bbox_trunk import BBoxHeadTrunk
 from .box_noise import BoxNoise, candidate_boxes, jittered_boxes, noise_at
-from .memory_queue import MemoryQueue
+from .memory_queue import MemoryQueue, build_queue
 from .momentum_teacher import MomentumTeacher
 from .point_sampling import sample_points
 from .region_fpn import RegionFPN
@@ -19,9 +19,10 @@ __all__ = [
     "RegionResLayer",
     "RegionRoIHead",
     "ScaleAwareRoIExtractor",
+    "build_queue",
     "candidate_boxes",
     "gather_unequal",
-    "sample_points",
     "jittered_boxes",
     "noise_at",
+    "sample_points",
 ]

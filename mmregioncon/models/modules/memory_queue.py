@@ -9,6 +9,11 @@ from mmregioncon.registry import MODELS
 from .batch_shuffle import gather_unequal
 
 
+def build_queue(cfg, dim):
+    """A :class:`MemoryQueue` of D = ``dim`` from a model's ``queue`` argument (None: defaults)."""
+    return MODELS.build(dict(type="MemoryQueue", dim=dim, **(cfg or {})))
+
+
 @MODELS.register_module()
 class MemoryQueue(nn.Module):
     """First in, first out, of fixed length and float32 (MoCo, section 3.1).

@@ -3,11 +3,12 @@
 from math import cos, pi
 
 import torch
-from mmengine.logging import MessageHub
 from mmengine.model import BaseAveragedModel
 from torch import nn
 
 from mmregioncon.registry import MODELS
+
+from .schedule import total_iterations
 
 
 def cosine_momentum(step, total, start, end=1.0):
@@ -41,12 +42,7 @@ class MomentumTeacher(BaseAveragedModel):
         """The m of the next update."""
         if self.end_momentum is None:
             return self.momentum
-        total = MessageHub.get_current_instance().get_info("max_iters")
-        if total is None:
-            raise RuntimeError(
-                "model.teacher.end_momentum needs MMEngine's 'max_iters', which a Runner sets; "
-                "outside of one, set it on MessageHub or use end_momentum=None"
-            )
+        total = total_iterations("model.teacher.end_momentum", "end_momentum=None")
         step = min(int(self.steps), total)
         return cosine_momentum(step, total, self.momentum, self.end_momentum)
 
