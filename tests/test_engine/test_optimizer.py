@@ -6,9 +6,11 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
+from mmpretrain.engine.optimizers import LARS
 from tiny_soco import tiny_model
 from torch import nn
 
+from mmregioncon.engine.optimizers import ForeachLARS
 from mmregioncon.utils import register_all_modules
 
 SCHEDULE = Path(__file__).parents[2] / "configs/_base_/schedules/lars_bs2048_coslr_100e.py"
@@ -128,6 +130,31 @@ def test_where_the_originals_decay_enters_the_rate(golden):
         rate = 0.001 * np.linalg.norm(p) / (np.linalg.norm(decayed) + 1e-8)
         expected = p - float(data["lars_lr"]) * rate * decayed
         np.testing.assert_allclose(data[f"wd0.01_p1/{name}"], expected, atol=1e-6)
+
+
+def test_foreach_lars_makes_the_steps_of_mmpretrains():
+    settings = dict(lr=0.3, momentum=0.9, weight_decay=1e-2, eta=0.01)
+    runs = []
+    for kind in (LARS, ForeachLARS):
+        torch.manual_seed(0)
+        params = [nn.Parameter(torch.randn(*shape)) for shape in [(3, 4), (5,), (2, 2), (4, 1)]]
+        params[2].data.zero_()
+        groups = [dict(params=[p], lars_exclude=p.ndim == 1) for p in params]
+        groups[3]["momentum"] = 0.0
+        optimizer = kind(groups, **settings)
+        for step in range(4):
+            for i, p in enumerate(params):
+                p.grad = None if (i, step) == (0, 1) else torch.randn_like(p)
+            optimizer.step()
+        runs.append(params)
+    for theirs, ours in zip(*runs):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("change", [dict(nesterov=True), dict(dampening=0.5)])
+def test_foreach_lars_refuses_what_it_does_not_do(change):
+    with pytest.raises(ValueError, match="mmpretrain.LARS"):
+        ForeachLARS([nn.Parameter(torch.ones(2, 2))], lr=0.1, momentum=0.9, **change)
 
 
 def test_learning_rate_schedule(golden):

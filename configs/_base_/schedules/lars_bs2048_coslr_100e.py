@@ -2,7 +2,7 @@
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="OnlineOptimWrapperConstructor",
-    optimizer=dict(type="mmpretrain.LARS", lr=8.0, momentum=0.9, weight_decay=1e-5, eta=0.001),
+    optimizer=dict(type="ForeachLARS", lr=8.0, momentum=0.9, weight_decay=1e-5, eta=0.001),
 )
 param_scheduler = [
     dict(

@@ -1,3 +1,4 @@
+from .lars import ForeachLARS
 from .online_constructor import OnlineOptimWrapperConstructor
 
-__all__ = ["OnlineOptimWrapperConstructor"]
+__all__ = ["ForeachLARS", "OnlineOptimWrapperConstructor"]

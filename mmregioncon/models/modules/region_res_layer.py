@@ -2,38 +2,44 @@
 
 import torch
 import torch.nn.functional as F
-from mmcv.ops import roi_align
 from mmdet.models.backbones.resnet import Bottleneck
 from mmdet.models.roi_heads.shared_heads import ResLayer
 
 from mmregioncon.registry import MODELS
 
 
-def every_second_cell(rois, size):
-    """The cells of each RoI's ``size x size`` grid that a stride of 2 reads, as RoIs of their own.
+def axis_weights(start, end, bins, length):
+    """What RoIAlign averages along one axis: it is linear, and separable into rows and columns.
 
     Args:
-        rois: ``(N, 5)`` image index and xyxy in view pixels.
-        size: cells a side, even.
+        start: ``(N,)`` float32, edges of the RoIs in map coordinates (cell centres are integers).
+        end: ``(N,)`` float32.
+        bins: cells of a RoI along this axis.
+        length: cells of the map along this axis.
 
     Returns:
-        torch.Tensor: ``(N * (size / 2)^2, 5)``, row by row.
+        torch.Tensor: ``(N, bins, length)`` float32; mmcv's ``aligned=True``, ``sampling_ratio=0``.
     """
-    cell = (rois[:, None, None, 3:] - rois[:, None, None, 1:3]) / size
-    steps = torch.arange(0, size, 2, device=rois.device, dtype=rois.dtype)
-    column_row = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
-    low = rois[:, None, None, 1:3] + column_row * cell
-    image = rois[:, None, None, :1].expand(*low.shape[:3], 1)
-    return torch.cat([image, low, low + cell], dim=-1).view(-1, 5)
+    cell = (end - start) / bins
+    counts = cell.ceil().clamp(min=1)
+    samples = torch.arange(int(counts.max()) if len(counts) else 1, device=start.device)
+    inside = (samples + 0.5) / counts[:, None]  # of a cell, 0 to 1
+    steps = torch.arange(bins, device=start.device)[:, None] + inside[:, None]
+    at = start[:, None, None] + steps * cell[:, None, None]
+    counted = (inside < 1)[:, None] & (at >= -1) & (at <= length)
+    distance = (at.clamp(0, length - 1)[..., None] - torch.arange(length, device=at.device)).abs()
+    hats = (1 - distance).clamp(min=0) * counted[..., None]
+    return hats.sum(dim=2) / counts[:, None, None]
 
 
 @MODELS.register_module()
 class RegionResLayer(ResLayer):
     """mmdet's :class:`ResLayer`, key names and all, for several RoIs an image.
 
-    The first 1x1 convolution is done once a map, since it commutes with RoIAlign, and the strided
-    shortcut pools only the cells that it reads. The maths is the same to rounding; where a cell is
-    a whole number of map pixels wide, that rounding may change RoIAlign's number of samples.
+    The first 1x1 convolution is done once a map, since it commutes with RoIAlign, the strided
+    shortcut pools only the cells that it reads, and RoIAlign is two matrix products. The maths is
+    the same to rounding; where a cell is a whole number of map pixels wide, that rounding may
+    change RoIAlign's number of samples.
 
     Raises:
         ValueError: the first block is not a bottleneck whose 3x3 convolution has the stride 2
@@ -62,28 +68,38 @@ class RegionResLayer(ResLayer):
             extractor: a :class:`ScaleAwareRoIExtractor` of one level.
         """
         first, *rest = self._blocks
-        out = extractor.pool(0, first.conv1(feat), rois).to(feat.dtype)
+        height, width = feat.shape[2:]
+        (layer,) = extractor.roi_layers
+        bins = layer.output_size[0]
+        edges = rois[:, 1:] * layer.spatial_scale - 0.5
+        rows = axis_weights(edges[:, 1], edges[:, 3], bins, height)
+        columns = axis_weights(edges[:, 0], edges[:, 2], bins, width)
+        images = rois[:, 0].long()
+
+        out = pool(first.conv1(feat), images, rows, columns)
         out = first.conv2(first.relu(first.norm1(out)))
         out = first.norm3(first.conv3(first.relu(first.norm2(out))))
         conv, norm = first.downsample
-        out = first.relu(out + norm(F.conv2d(self._shortcut(feat, rois, extractor), conv.weight)))
+        every_second = pool(feat, images, rows[:, ::2], columns[:, ::2])
+        out = first.relu(out + norm(F.conv2d(every_second, conv.weight)))
         for block in rest:
             out = block(out)
         return out
 
-    @staticmethod
-    def _shortcut(feat, rois, extractor):
-        align = extractor.roi_layers[0]
-        size = align.output_size[0]
-        with torch.autocast(feat.device.type, enabled=False):
-            pooled = roi_align(
-                feat.float().contiguous(),
-                every_second_cell(rois, size),
-                1,
-                align.spatial_scale,
-                align.sampling_ratio,
-                align.pool_mode,
-                align.aligned,
-            )
-        pooled = pooled.view(len(rois), size // 2, size // 2, feat.shape[1])
-        return pooled.permute(0, 3, 1, 2).to(feat.dtype)
+
+def pool(feat, images, rows, columns):
+    """RoI features by the weights of their rows and columns.
+
+    Args:
+        feat: ``(B, C, H, W)``.
+        images: ``(N,)`` int64 index of each RoI's image.
+        rows: ``(N, h, H)`` float32.
+        columns: ``(N, w, W)`` float32.
+
+    Returns:
+        torch.Tensor: ``(N, C, h, w)`` of ``feat``'s dtype, channels-last in memory.
+    """
+    with torch.autocast(feat.device.type, enabled=False):
+        maps = feat.float().permute(0, 2, 3, 1)[images]
+        pooled = (rows @ maps.flatten(2)).unflatten(2, maps.shape[2:])
+        return (columns[:, None] @ pooled).permute(0, 3, 1, 2).to(feat.dtype)
