@@ -1,16 +1,13 @@
 """What a pre-training checkpoint fills in the fine-tuning configs, and that they train."""
 
-import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
-from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
+from tiny_detection_data import write_coco
 
 from mmregioncon.engine.hooks.load_report import copy_keys, match_module
 from mmregioncon.utils import register_all_modules
@@ -182,35 +179,8 @@ def test_settings_of_the_papers_fine_tuning(config):
 
 @pytest.fixture
 def tiny_coco(tmp_path):
-    """Three images of 64 px in COCO's layout, each with two boxes and their polygons."""
-    rng = np.random.default_rng(0)
-    images, annotations = [], []
-    for split in ("train2017", "val2017", "annotations"):
-        (tmp_path / split).mkdir()
-    for i in range(3):
-        name = f"{i:012d}.jpg"
-        pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-        for split in ("train2017", "val2017"):
-            cv2.imwrite(str(tmp_path / split / name), pixels)
-        images.append(dict(id=i, file_name=name, height=64, width=64))
-        for x, size, category in ((4, 24, 1), (20, 40, 2)):
-            polygon = [x, x, x + size, x, x + size, x + size, x, x + size]
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=i,
-                    category_id=category,
-                    bbox=[x, x, size, size],
-                    area=size * size,
-                    iscrowd=0,
-                    segmentation=[polygon],
-                )
-            )
-    names = CocoDataset.METAINFO["classes"]
-    categories = [dict(id=i, name=name) for i, name in enumerate(names, 1)]
-    content = dict(images=images, annotations=annotations, categories=categories)
-    for split in ("train2017", "val2017"):
-        (tmp_path / f"annotations/instances_{split}.json").write_text(json.dumps(content))
+    """Images of 64 px in COCO's layout, each with two boxes and their polygons."""
+    write_coco(tmp_path)
     return tmp_path
 
 

@@ -1,5 +1,6 @@
-"""Metrics that say during pre-training whether it learns."""
+"""Metrics: whether pre-training learns, and LVIS's AP of a detector."""
 
+from .lvis_metric import LVISMetric
 from .object_knn import knn_accuracy
 
-__all__ = ["knn_accuracy"]
+__all__ = ["LVISMetric", "knn_accuracy"]

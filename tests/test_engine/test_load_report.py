@@ -4,10 +4,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.model import BaseModel, MMDistributedDataParallel
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from mmregioncon.engine.hooks.load_report import LoadReportHook, match_module
+from mmregioncon.engine.hooks.load_report import LoadReportHook, match_module, rename_keys
 from mmregioncon.registry import HOOKS
 
 MODULES = {"backbone": "backbone.", "bbox_head trunk": "roi_head.bbox_head.shared_"}
@@ -48,7 +48,17 @@ class Recorder(logging.Handler):
         self.lines.append(f"{record.levelname}: {record.getMessage()}")
 
 
-def fake_runner(model=None, load_from="pretrain.pth", resume=False):
+class NoLoop(BaseLoop):
+    """Stands for the loop that a runner has built when it trains."""
+
+    def __init__(self):
+        pass
+
+    def run(self):
+        pass
+
+
+def fake_runner(model=None, load_from="pretrain.pth", resume=False, loop=None):
     logger = logging.Logger("test")
     recorder = Recorder()
     logger.addHandler(recorder)
@@ -58,12 +68,13 @@ def fake_runner(model=None, load_from="pretrain.pth", resume=False):
         lines=recorder.lines,
         _load_from=load_from,
         _resume=resume,
+        _train_loop=loop or NoLoop(),
     )
 
 
-def report(checkpoint, modules=MODULES, **runner):
+def report(checkpoint, modules=MODULES, options=None, **runner):
     runner = fake_runner(**runner)
-    hook = LoadReportHook(modules)
+    hook = LoadReportHook(modules, **(options or {}))
     hook.after_load_checkpoint(runner, checkpoint)
     hook.before_train(runner)
     return runner.lines
@@ -181,6 +192,75 @@ def test_ddp_wrapped_model(tmp_path):
     finally:
         torch.distributed.destroy_process_group()
     assert lines[0].endswith("backbone 7/7, bbox_head trunk 2/2")
+
+
+OPTIONAL = dict(optional={"trunk": "roi_head.bbox_head.shared_", "neck": "neck."})
+BACKBONE = {"backbone": "backbone."}
+
+
+@pytest.mark.parametrize(
+    "state, lines",
+    [
+        (pretrained(), ["INFO: Loading from pretrain.pth: backbone 7/7, trunk 2/2"]),
+        (
+            without(pretrained(), "shared_"),
+            [
+                "INFO: Loading from pretrain.pth: backbone 7/7",
+                "INFO: Not loaded, so from scratch: trunk: the checkpoint has none of it",
+            ],
+        ),
+        (
+            without(pretrained(), "shared_fcs.bias"),
+            [
+                "INFO: Loading from pretrain.pth: backbone 7/7",
+                "INFO: Not loaded, so from scratch: trunk: the checkpoint lacks 1 of 2 keys: "
+                "'roi_head.bbox_head.shared_fcs.bias'",
+            ],
+        ),
+        (
+            {**pretrained(), "roi_head.bbox_head.shared_fcs.weight": torch.ones(2, 8)},
+            [
+                "INFO: Loading from pretrain.pth: backbone 7/7",
+                "INFO: Not loaded, so from scratch: trunk: 1 of 2 shapes differ: "
+                "'roi_head.bbox_head.shared_fcs.weight' is (2, 8) in the checkpoint and (2, 4) in "
+                "the detector",
+            ],
+        ),
+    ],
+    ids=["whole", "none", "partial", "other shape"],
+)
+def test_an_optional_module_is_taken_whole_or_left_out_with_the_reason(state, lines):
+    checkpoint = dict(state_dict=dict(state))
+    assert report(checkpoint, BACKBONE, OPTIONAL) == lines
+    kept = {key.split(".")[0] for key in checkpoint["state_dict"]}
+    assert kept == ({"backbone", "roi_head"} if len(lines) == 1 else {"backbone"})
+
+
+def test_what_is_no_module_of_the_hook_is_left_out_of_a_training_but_not_of_a_test():
+    lines = report(checkpoint := dict(state_dict=pretrained()), BACKBONE)
+    assert lines[1:] == ["INFO: Left out, being none of the hook's modules: roi_head (2 keys)"]
+    assert set(checkpoint["state_dict"]) == {k for k in pretrained() if k.startswith("backbone.")}
+
+    lines = report(checkpoint := dict(state_dict=pretrained()), BACKBONE, loop=dict(max_iters=2))
+    assert len(lines) == 1 and set(checkpoint["state_dict"]) == set(pretrained())
+
+
+def test_keys_are_renamed_before_they_are_matched():
+    state = {key.replace("backbone.0", "backbone.5"): v for key, v in pretrained().items()}
+    state["backbone.0.weight"] = torch.ones(9)  # of another level: gives way
+    renames = {"backbone.5.": "backbone.0."}
+    checkpoint = dict(state_dict=dict(state))
+    assert report(checkpoint, options=dict(renames=renames))[0].endswith(
+        "backbone 7/7, bbox_head trunk 2/2"
+    )
+    loaded = checkpoint["state_dict"]["backbone.0.weight"]
+    assert torch.equal(loaded, state["backbone.5.weight"])
+
+
+def test_renames_of_a_chain_are_made_all_at_once():
+    state = {"a.0.w": 0, "a.1.w": 1, "a.2.w": 2, "b": 3}
+    rename_keys(state, {"a.1.": "a.0.", "a.2.": "a.1."})
+    assert state == {"a.0.w": 1, "a.1.w": 2, "b": 3}
 
 
 def test_match_module_ignores_other_prefixes():

@@ -1,11 +1,13 @@
 """Reports what a detector gets from a pre-training checkpoint, and fails when it gets nothing."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop
 
 from mmregioncon.registry import HOOKS
 
@@ -30,14 +32,34 @@ class ModuleMatch:
     unused: list[str] = field(default_factory=list)
 
     @property
+    def size(self) -> int:
+        """How many keys the module has."""
+        return len(self.loaded) + len(self.missing) + len(self.other_shape)
+
+    @property
+    def misfit(self) -> str:
+        """Why the checkpoint cannot fill the whole module; empty if it can."""
+        if self.other_shape:
+            key, (theirs, ours) = next(iter(self.other_shape.items()))
+            shapes = f"'{key}' is {theirs} in the checkpoint and {ours} in the detector"
+            return f"{len(self.other_shape)} of {self.size} shapes differ: {shapes}"
+        if not self.loaded:
+            return "the checkpoint has none of it"
+        if self.missing_weights:
+            missing = _some(self.missing_weights)
+            return (
+                f"the checkpoint lacks {len(self.missing_weights)} of {self.size} keys: {missing}"
+            )
+        return ""
+
+    @property
     def missing_weights(self) -> list[str]:
         """Missing keys that matter: BN's batch counters are not used by a detector's BN."""
         return [key for key in self.missing if not key.endswith("num_batches_tracked")]
 
     def __str__(self) -> str:
-        total = len(self.loaded) + len(self.missing) + len(self.other_shape)
         counters_only = self.missing and not self.missing_weights
-        return f"{len(self.loaded)}/{total}" + (
+        return f"{len(self.loaded)}/{self.size}" + (
             " (the rest: num_batches_tracked)" if counters_only else ""
         )
 
@@ -90,6 +112,25 @@ def copy_keys(state: dict, copies: dict[str, str]) -> None:
             state.setdefault(target + key[len(source) :], state[key])
 
 
+def rename_keys(state: dict, renames: dict[str, str]) -> None:
+    """Move what starts with one prefix to another; what was there before gives way.
+
+    Args:
+        state: The checkpoint's state dict, changed in place.
+        renames: From prefix to prefix, all at once: ``{"a.1.": "a.0.", "a.2.": "a.1."}``.
+    """
+    moved = {
+        target + key[len(source) :]: value
+        for source, target in renames.items()
+        for key, value in state.items()
+        if key.startswith(source)
+    }
+    touched = (*renames, *renames.values())
+    for key in [key for key in state if key.startswith(touched)]:
+        del state[key]
+    state.update(moved)
+
+
 @HOOKS.register_module()
 class LoadReportHook(Hook):
     """Say how much of each module comes from pre-training; fail rather than start from scratch.
@@ -98,25 +139,36 @@ class LoadReportHook(Hook):
     wrong checkpoint trains a detector from scratch. This hook logs one line such as
     ``backbone 318/318, neck 48/48, bbox_head trunk 26/26`` (parameters and buffers whose key
     and shape fit) and raises ``ValueError`` if a module gets nothing, if shapes differ, or if
-    there is nothing to load from. Resumed runs are not checked.
+    there is nothing to load from. What belongs to none of ``modules`` and ``optional`` is left
+    out of a training, and named. Resumed runs are not checked.
 
     Args:
         modules: The modules that should come from pre-training: what to call them, and
             what their keys in the detector's state dict start with.
+        optional: More of them, each taken if the checkpoint has the whole of it in the
+            detector's shapes, and else left out with the reason; one that the detector does
+            not have is passed over.
         allow_scratch: Whether a run without ``load_from`` may start.
         copies: Prefixes of the checkpoint's keys that also serve under another one, as the last
             stage of a backbone serves a C4 detector's shared head:
             ``{"backbone.layer4.": "roi_head.shared_head.layer4."}``.
+        renames: Prefixes of the checkpoint's keys that serve under another one instead, as in
+            an FPN that starts one level higher:
+            ``{"neck.fpn_convs.1.": "neck.fpn_convs.0.", ...}``. Before ``copies``.
     """
 
     def __init__(
         self,
         modules: dict[str, str],
+        optional: dict[str, str] | None = None,
         allow_scratch: bool = False,
         copies: dict[str, str] | None = None,
+        renames: dict[str, str] | None = None,
     ):
         self.modules = dict(modules)
+        self.optional = dict(optional or {})
         self.copies = dict(copies or {})
+        self.renames = dict(renames or {})
         self.allow_scratch = allow_scratch
         self._has_loaded = False
 
@@ -125,18 +177,36 @@ class LoadReportHook(Hook):
         self._has_loaded = True
         if runner._resume:
             return
-        copy_keys(checkpoint.get("state_dict", checkpoint), self.copies)
+        # A detector that is tested comes as it was trained.
+        training = isinstance(runner._train_loop, BaseLoop)
+        tensors = checkpoint_tensors(checkpoint)
+        if training:
+            rename_keys(tensors, self.renames)
+            copy_keys(tensors, self.copies)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        detector, tensors = model.state_dict(), checkpoint_tensors(checkpoint)
-        matches = {
-            name: match_module(detector, tensors, prefix) for name, prefix in self.modules.items()
-        }
+        detector = model.state_dict()
         file = runner._load_from or "the checkpoint"
-        counts = ", ".join(f"{name} {match}" for name, match in matches.items())
+        matches = _match_modules(detector, tensors, self.modules)
+        taken, refused = {}, {}
+        for name, match in _match_modules(detector, tensors, self.optional).items():
+            if match.size:
+                (refused if match.misfit else taken)[name] = match
+        counts = ", ".join(f"{name} {match}" for name, match in {**matches, **taken}.items())
         runner.logger.info(f"Loading from {file}: {counts}")
         for name, match in matches.items():
             self._fail_if_unusable(name, match, file, tensors)
             self._warn_if_partial(name, match, file, runner.logger)
+        for name, match in refused.items():
+            runner.logger.info(f"Not loaded, so from scratch: {name}: {match.misfit}")
+        if training:
+            kept = {match.prefix for match in (*matches.values(), *taken.values())}
+            known = (*kept, *self.optional.values())
+            unasked = [k for k in tensors if k in detector and not k.startswith(known)]
+            if unasked:
+                parts = Counter(key.split(".")[0] for key in unasked)
+                listed = ", ".join(f"{part} ({count} keys)" for part, count in parts.items())
+                runner.logger.info(f"Left out, being none of the hook's modules: {listed}")
+            _keep_only(checkpoint, tensors, tuple(kept))
 
     def before_train(self, runner) -> None:
         """Refuse to train from scratch unless that is what the config asks for."""
@@ -188,6 +258,17 @@ class LoadReportHook(Hook):
                 f"{file} has {len(match.unused)} keys that the detector's {name} has no place "
                 f"for ({_some(match.unused)}). Is it of another depth?"
             )
+
+
+def _match_modules(detector: dict, tensors: dict, modules: dict[str, str]) -> dict:
+    return {name: match_module(detector, tensors, prefix) for name, prefix in modules.items()}
+
+
+def _keep_only(checkpoint: dict, tensors: dict, prefixes: tuple[str, ...]) -> None:
+    """Leave in the checkpoint, in place, those of ``tensors`` that start with a prefix."""
+    state = checkpoint.get("state_dict", checkpoint)
+    state.clear()
+    state.update((key, value) for key, value in tensors.items() if key.startswith(prefixes))
 
 
 def _some(keys: list[str], limit: int = 3) -> str:
