@@ -4,7 +4,6 @@ from pathlib import Path
 
 import mmengine.registry as mmengine_registries
 import pytest
-import yaml
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
@@ -79,18 +78,3 @@ def test_every_registered_class_is_used():
         if cls.__module__.startswith("mmregioncon")
     }
     assert registered - used == UNUSED_BY_CONFIGS
-
-
-def test_model_index_lists_every_metafile():
-    listed = set(yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"])
-    present = {str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("metafile.yml")}
-    assert listed == present
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("metafile.yml")), ids=_config_id)
-def test_metafile_lists_existing_configs(path):
-    models = yaml.safe_load(path.read_text())["Models"]
-    assert models
-    for model in models:
-        assert model["Name"] == Path(model["Config"]).stem
-        assert (ROOT / model["Config"]).is_file()
