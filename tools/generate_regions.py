@@ -1,12 +1,14 @@
 """Propose regions for unlabelled images and write a region file.
 
 The images come from a folder (searched recursively; an ImageNet tree is one) or from a COCO
-JSON. A killed run is resumed by the same command. The file's bytes do not depend on the number
-of workers, nor on interruptions.
+JSON. A killed run is resumed by the same command. Under torchrun or srun each rank does its shard
+of the images; --merge joins them. The file's bytes do not depend on the number of workers and
+ranks, nor on interruptions.
 """
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +16,13 @@ from mmengine.config import DictAction
 
 from mmregioncon.regions.atomic import atomic_path
 from mmregioncon.regions.filters import FILTERS
-from mmregioncon.regions.generate import PROPOSERS, generate_regions
+from mmregioncon.regions.generate import (
+    PROPOSERS,
+    generate_regions,
+    merge_shards,
+    shard_path,
+    usable_cores,
+)
 from mmregioncon.regions.images import list_images
 
 EXAMPLES = """examples:
@@ -30,6 +38,11 @@ EXAMPLES = """examples:
   # small images: smaller boxes, larger initial segments
   python tools/generate_regions.py small/ --out small.arrow \\
       --filter-args min_side=16 --proposer-args base_k=200
+  # PLRC: a label map of each image too
+  python tools/generate_regions.py ~/photos --out data/photos.arrow --segments
+  # eight processes with a shard each (also: srun -n 8 -c 16 python ..., or --shard 0/8 to 7/8)
+  torchrun --nproc-per-node 8 tools/generate_regions.py data/imagenet/train --out data/in1k.arrow
+  python tools/generate_regions.py --merge --out data/in1k.arrow
 """
 
 
@@ -38,7 +51,9 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", help="folder of images, or a COCO JSON that lists them")
+    parser.add_argument(
+        "images", nargs="?", help="folder of images, or a COCO JSON that lists them"
+    )
     parser.add_argument("--img-root", help="folder of a JSON's images (default: the JSON's own)")
     parser.add_argument("--out", required=True, help="region file to write (.arrow)")
     parser.add_argument("--proposer", choices=PROPOSERS, default="selective_search")
@@ -52,13 +67,55 @@ def parse_args(argv=None):
     parser.add_argument(
         "--filter-args", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
     )
-    parser.add_argument("--workers", type=int, help="processes (default: all usable cores)")
+    parser.add_argument(
+        "--segments", action="store_true", help="keep a label map of each image (for PLRC)"
+    )
+    parser.add_argument(
+        "--segments-args", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
+    )
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="do the I-th (from 0) of N shares of the images (default: as torchrun or srun says)",
+    )
+    parser.add_argument("--merge", action="store_true", help="join the shards of --out")
+    parser.add_argument(
+        "--workers", type=int, help="processes (default: this rank's share of the usable cores)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --out")
     parser.add_argument("--json", metavar="FILE", help="write the summary to this file")
     args = parser.parse_args(argv)
     if args.workers is not None and args.workers < 1:
         parser.error("--workers must be at least 1")
+    if args.merge == bool(args.images):
+        parser.error("give the images, or --merge, which takes what it needs from the shards")
+    if args.segments_args and not args.segments:
+        parser.error("--segments-args goes with --segments")
+    args.shard = args.shard or ((0, 1) if args.merge else rank(os.environ))
     return args
+
+
+def _shard(text):
+    index, count = map(int, text.split("/"))  # argparse reports a ValueError
+    return index, count
+
+
+def rank(env):
+    """``(index, count)`` of this process among those that torchrun or srun started."""
+    for index, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if index in env and count in env:
+            return int(env[index]), int(env[count])
+    return 0, 1
+
+
+def default_workers(env):
+    """This rank's share of the cores of its machine."""
+    if "LOCAL_WORLD_SIZE" in env:  # torchrun; srun binds a task to its cores if it has been told
+        return max(1, usable_cores() // int(env["LOCAL_WORLD_SIZE"]))
+    if "SLURM_CPUS_PER_TASK" in env:
+        return min(usable_cores(), int(env["SLURM_CPUS_PER_TASK"]))
+    return max(1, usable_cores() // int(env.get("SLURM_NTASKS_PER_NODE", 1)))
 
 
 def proposer_config(args):
@@ -81,43 +138,58 @@ def proposer_config(args):
     return cfg
 
 
-def print_summary(summary, args):
+def print_summary(summary, out):
     """Print what was done and what was left out."""
     print(
-        f"{args.out}: {summary['images']} images, {summary['boxes']} boxes "
+        f"{out}: {summary['images']} images, {summary['boxes']} boxes "
         f"({summary['boxes_per_image']:.1f} an image, {summary['boxes_per_image_min']} to "
-        f"{summary['boxes_per_image_max']}); {summary['images_without_boxes']} images without "
-        f"boxes; {summary['seconds']:.1f} s, {summary['images_per_s']:.1f} images/s"
+        f"{summary['boxes_per_image_max']}); {summary['images_without_boxes']} images without boxes"
     )
+    if "seconds" in summary:
+        print(
+            f"{summary['images_this_run']} images in this run, {summary['seconds']:.1f} s, "
+            f"{summary['images_per_s']:.1f} images/s"
+        )
     failures = summary["failures"]
     if failures:
-        print(f"{len(failures)} images left out, listed in {args.out}.failures.txt, e.g.")
+        print(f"{len(failures)} images left out, listed in {out}.failures.txt, e.g.")
         for path, reason in failures[:5]:
             print(f"  {path}: {reason}")
+
+
+def run(args):
+    """Do what the arguments say; returns the summary."""
+    if args.merge:
+        return merge_shards(args.out, args.overwrite)
+    return generate_regions(
+        list_images(args.images, args.img_root),
+        args.out,
+        proposer_config(args),
+        dict(type=args.filter, **args.filter_args),
+        segments=args.segments_args if args.segments else None,
+        shard=args.shard,
+        workers=args.workers or default_workers(os.environ),
+        overwrite=args.overwrite,
+    )
 
 
 def main(argv=None):
     """Run the tool; returns the exit code."""
     args = parse_args(argv)
     try:
-        summary = generate_regions(
-            list_images(args.images, args.img_root),
-            args.out,
-            proposer_config(args),
-            dict(type=args.filter, **args.filter_args),
-            workers=args.workers,
-            overwrite=args.overwrite,
-        )
-    except ValueError as error:
+        summary = run(args)
+        if args.json:
+            with atomic_path(shard_path(args.json, *args.shard)) as temporary:
+                temporary.write_text(json.dumps(summary, indent=2))
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command resumes ({args.out}.parts)", file=sys.stderr)
+        print("\nstopped; the same command resumes", file=sys.stderr)
         return 130
-    print_summary(summary, args)
-    if args.json:
-        with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps(summary, indent=2))
+    print_summary(summary, shard_path(args.out, *args.shard))
+    if args.shard[1] > 1:
+        print(f"when all {args.shard[1]} are there: generate_regions.py --merge --out {args.out}")
     return 0
 
 

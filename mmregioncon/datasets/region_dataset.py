@@ -19,9 +19,9 @@ class RegionDataset(BaseDataset):
     """Images of a region file; nothing but indices is held in memory.
 
     An item enters the pipeline as ``img_path``, ``height``, ``width``, ``boxes`` ``(K, 4)``
-    float32 xyxy in original-image pixels, ``region_ids`` ``(K,)`` int64 (row order) and
-    ``sample_idx``. An image that cannot be read is replaced by another one, logged and counted;
-    the count is shared by the workers of a loader.
+    float32 xyxy in original-image pixels, ``region_ids`` ``(K,)`` int64 (row order), ``segments``
+    (a packed label map, or ``None``) and ``sample_idx``. An image that cannot be read is replaced
+    by another one, logged and counted; the count is shared by the workers of a loader.
 
     Args:
         region_file: Arrow file written by ``tools/generate_regions.py``.
@@ -113,6 +113,7 @@ class RegionDataset(BaseDataset):
             width=row.width,
             boxes=row.boxes,
             region_ids=np.arange(len(row.boxes)),
+            segments=row.segments,
             sample_idx=idx,
         )
 

@@ -2,7 +2,7 @@
 
 from .coco import CocoBoxes, export_coco, import_coco, read_coco
 from .filters import build_filter, ccop_filter, nms, no_filter, soco_filter
-from .generate import generate_regions
+from .generate import generate_regions, merge_shards
 from .images import ImageList, list_images, read_image
 from .proposers import (
     CocoRegions,
@@ -11,6 +11,7 @@ from .proposers import (
     RandomRegions,
     SelectiveSearch,
 )
+from .segments import ReducedSegments, decode_labels, encode_labels
 from .soco import import_soco
 from .store import RegionRow, RegionStore, RegionStoreError, write_store
 from .validate import validate_store
@@ -22,17 +23,21 @@ __all__ = [
     "GridRegions",
     "ImageList",
     "RandomRegions",
+    "ReducedSegments",
     "RegionRow",
     "RegionStore",
     "RegionStoreError",
     "SelectiveSearch",
     "build_filter",
     "ccop_filter",
+    "decode_labels",
+    "encode_labels",
     "export_coco",
     "generate_regions",
     "import_coco",
     "import_soco",
     "list_images",
+    "merge_shards",
     "nms",
     "no_filter",
     "read_coco",

@@ -1,8 +1,9 @@
 """Propose regions for many images: parallel, resumable, the same bytes every time.
 
-Images are taken in a fixed order, a chunk at a time. A finished chunk is a small region file in
-``<out>.parts/``, written atomically, that also keeps the chunk's failures; when all are there
-they are joined into ``out``. A killed run is repeated from its last finished chunk.
+Images are taken in a fixed order. Finished ones are kept in small region files in
+``<out>.parts/``, and joined into ``out`` when all are there. Parts, shards and the result are made
+by one function, written atomically, and carry what they were made with and the images left out:
+a run that is repeated finds what it has done, and refuses what others have.
 """
 
 import collections
@@ -13,6 +14,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -27,14 +29,17 @@ import numpy as np
 from tqdm import tqdm
 
 from mmregioncon.registry import REGION_PROPOSERS
+from mmregioncon.version import __version__
 
 from .atomic import atomic_path
 from .filters import build_filter, clip_to_image
 from .images import read_image
 from .proposers import path_seed
+from .segments import ReducedSegments, encode_labels
 from .store import RegionRow, RegionStore, RegionStoreError, write_store
+from .validate import box_problems
 
-CHUNK_IMAGES = 64
+CHUNK_IMAGES = 256  # at most so many are lost when a run is killed
 
 PROPOSERS = {
     "selective_search": dict(type="SelectiveSearch", mode="fast"),
@@ -47,15 +52,28 @@ PROPOSERS = {
 
 
 def generate_regions(
-    images, out, proposer, filter_cfg=None, workers=None, overwrite=False, progress=True
+    images,
+    out,
+    proposer,
+    filter_cfg=None,
+    segments=None,
+    shard=(0, 1),
+    workers=None,
+    overwrite=False,
+    progress=True,
 ):
     """Propose regions for a list of images and write them to a region file.
+
+    A run that was killed is finished by the same call.
 
     Args:
         images: :class:`ImageList`.
         out: the region file. Unreadable images are listed in ``<out>.failures.txt``.
         proposer: config of a proposer in ``REGION_PROPOSERS``.
         filter_cfg: config for :func:`build_filter`; by default all boxes stay.
+        segments: arguments of :class:`ReducedSegments` to keep a label map of each image too.
+        shard: ``(index, count)``: do this one of ``count`` shares of the images, and write
+            :func:`shard_path` instead of ``out``. :func:`merge_shards` joins them.
         workers: processes; by default one for each usable core. The result does not depend on it.
         overwrite: replace ``out`` if it exists, and drop parts of other parameters.
         progress: show a progress bar.
@@ -64,49 +82,108 @@ def generate_regions(
         dict: the summary (see :func:`summarise`), with ``failures`` as ``(path, reason)`` pairs.
 
     Raises:
-        RegionStoreError: ``out`` exists, another run is writing it, the parts found belong to
-            other parameters, or no image could be read.
-        ValueError: the proposer or filter cannot be built.
+        RegionStoreError: ``out`` or parts of it are there and of other parameters, another run is
+            writing it, it cannot be written, or no image could be read.
+        ValueError: the proposer, filter or segments cannot be built, or ``shard`` is none.
+    """
+    filter_cfg = dict(filter_cfg or dict(type="none"))
+    work = _ImageWork(
+        images.root,
+        _build("--proposer-args", REGION_PROPOSERS.build, dict(proposer)),
+        build_filter(filter_cfg),
+        None if segments is None else _build("--segments-args", _reduced_segments, segments),
+    )
+    metadata = _metadata(images, proposer, filter_cfg, segments, shard, work.proposer)
+    paths, out = _share(images.paths, *shard), shard_path(out, *shard)
+    started, done = time.time(), 0
+    with _only_writer(out) as folder:
+        if overwrite or not _is_done(out, metadata):
+            parts = _Parts(folder, paths, metadata, overwrite)
+            done = parts.propose(work, workers, progress)
+            _join(list(parts.images), folder, out, metadata)
+        _remove_parts(folder)
+    seconds = time.time() - started
+    return dict(summarise(out), seconds=seconds, images_per_s=done / seconds, images_this_run=done)
+
+
+def shard_path(out, index, count):
+    """The file of shard ``index`` of ``count``: beside ``out``; a single shard is ``out``."""
+    out = Path(out)
+    if count == 1:
+        return out
+    return out.with_name(f"{out.stem}.shard-{index:04d}-of-{count:04d}{out.suffix}")
+
+
+def merge_shards(out, overwrite=False, progress=True):
+    """Join the shards of ``out``: the same bytes as if there had been one process.
+
+    The shards stay; they are not needed any more.
+
+    Args:
+        out: the region file that the shards were made for.
+        overwrite: replace ``out`` if it exists.
+        progress: show a progress bar.
+
+    Returns:
+        dict: the summary, with ``failures`` as ``(path, reason)`` pairs.
+
+    Raises:
+        RegionStoreError: a shard is missing, damaged, made with other parameters than the first
+            one or holds an image of another; ``out`` exists, or another run is writing it.
     """
     out = Path(out)
-    if out.exists() and not overwrite:
-        raise RegionStoreError(f"{out}: exists already; pass --overwrite to replace it")
-    filter_cfg = dict(filter_cfg or dict(type="none"))
-    work = _ImageWork(images.root, _build_proposer(proposer), build_filter(filter_cfg))
-    metadata = _metadata(images, proposer, filter_cfg, work.proposer)
-    started = time.time()
-    with _open_parts(out, metadata, overwrite) as parts:
-        done = _propose_missing(parts, images.paths, work, workers, progress)
-        summary, failures = _join(parts, out, len(images.paths), metadata)
-    seconds = time.time() - started
-    summary.update(seconds=seconds, images_per_s=done / seconds, images_this_run=done)
-    return dict(summary, failures=failures)
+    shards = _find_shards(out)
+    metadata = _common_metadata(shards)
+    with _only_writer(out) as folder:
+        if overwrite or not _is_done(out, metadata):
+            _check_rows(shards, progress)
+            _join([shard.path for shard in shards], folder, out, metadata)
+    return summarise(out)
 
 
-def _build_proposer(cfg):
+def _build(option, build, cfg):
     try:
-        return REGION_PROPOSERS.build(dict(cfg))
-    except TypeError as error:  # an unknown or missing option
-        raise ValueError(f"--proposer-args: {error}") from error
+        return build(cfg)
+    except TypeError as error:  # an unknown or missing argument
+        raise ValueError(f"{option}: {error}") from error
 
 
-def _metadata(images, proposer, filter_cfg, built):
-    """What decides the result; parts with other metadata are not used."""
-    return dict(
+def _reduced_segments(cfg):
+    return ReducedSegments(**cfg)
+
+
+def _metadata(images, proposer, filter_cfg, segments, shard, built):
+    """What decides the result, as a JSON keeps it."""
+    metadata = dict(
         root=images.root,
         images=hashlib.sha256("\n".join(images.paths).encode("utf-8", "replace")).hexdigest(),
+        num_images=len(images.paths),
         proposer=dict(proposer),
         proposer_digest=getattr(built, "digest", None),
         filter=filter_cfg,
+        segments=segments,
+        mmregioncon=__version__,
         opencv=cv2.__version__,
+        **(dict(shard=shard) if shard[1] > 1 else {}),
     )
+    return json.loads(json.dumps(metadata))
+
+
+def _share(paths, index, count):
+    if not 0 <= index < count <= len(paths):
+        raise ValueError(
+            f"--shard {index}/{count}: wanted I/N with I from 0 to N - 1, and N at most the "
+            f"number of images, {len(paths)}"
+        )
+    return paths[len(paths) * index // count : len(paths) * (index + 1) // count]
 
 
 class _ImageWork:
     """What a worker does with an image."""
 
-    def __init__(self, root, proposer, region_filter):
+    def __init__(self, root, proposer, region_filter, segment):
         self.root, self.proposer, self.region_filter = root, proposer, region_filter
+        self.segment = segment
 
     def __call__(self, path):
         """Give the image's row, or the reason why there is none, as a string."""
@@ -116,7 +193,8 @@ class _ImageWork:
             boxes, scores = clip_to_image(*self.proposer(img, path), img.shape[:2])
             rng = np.random.default_rng(path_seed(path))
             boxes, scores = self.region_filter(boxes, scores, img.shape[:2], rng)
-            return RegionRow(path, *img.shape[:2], boxes, scores)
+            segments = self.segment and encode_labels(self.segment(img))
+            return RegionRow(path, *img.shape[:2], boxes, scores, segments)
         except UnicodeEncodeError:
             return "its name is not UTF-8; rename it"
         except Exception as error:  # one bad image must not stop a run of days
@@ -156,7 +234,11 @@ def usable_cores():
 
 
 def _ordered_results(paths, work, workers):
-    """Results of ``work`` in the order of ``paths``, computed by ``workers`` processes."""
+    """Results of ``work`` in the order of ``paths``, computed by ``workers`` processes.
+
+    The workers are ahead by what a part does not take of a chunk: that keeps them busy behind a
+    slow image. (More than 64 need more.)
+    """
     if workers == 1:
         yield from map(work, paths)
         return
@@ -168,9 +250,9 @@ def _ordered_results(paths, work, workers):
         initargs=(work, os.getpid()),
     )
     try:
-        # A window of tasks bounds the memory, and keeps the workers busy behind a slow image.
+        ahead = max(CHUNK_IMAGES - _part_size(), 2 * workers)
         pending = collections.deque(
-            pool.submit(_run_work, path) for path in itertools.islice(paths, workers * 16)
+            pool.submit(_run_work, path) for path in itertools.islice(paths, ahead)
         )
         while pending:
             yield pending.popleft().result()
@@ -185,36 +267,12 @@ def _ordered_results(paths, work, workers):
         pool.shutdown(cancel_futures=True)
 
 
-# ---- parts
-
-
-class _Parts:
-    """The finished chunks of a run."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def path(self, number):
-        return self.folder / f"part-{number:06d}.arrow"
-
-    def is_done(self, number):
-        try:
-            RegionStore(self.path(number))
-        except RegionStoreError:
-            return False
-        return True
-
-    def write(self, number, results):
-        rows = [row for row in results.values() if not isinstance(row, str)]
-        failures = [(p, reason) for p, reason in results.items() if isinstance(reason, str)]
-        # Unencodable names travel as their escaped form.
-        failures = [(p.encode("utf-8", "backslashreplace").decode(), r) for p, r in failures]
-        write_store(self.path(number), rows, dict(failures=failures))
+# ---- parts, shards and their result
 
 
 @contextlib.contextmanager
-def _open_parts(out, metadata, overwrite):
-    """The parts folder of ``out``, locked against other runs and checked to be this run's."""
+def _only_writer(out):
+    """The folder of ``out``'s parts, locked against other runs; it goes when no part is in it."""
     folder = out.with_name(out.name + ".parts")
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:
@@ -224,82 +282,188 @@ def _open_parts(out, metadata, overwrite):
             raise RegionStoreError(
                 f"{out}: another run is writing it; wait for that run or choose another --out"
             ) from None
-        _check_run(folder, dict(metadata, chunk=CHUNK_IMAGES), overwrite)
-        yield _Parts(folder)
-    shutil.rmtree(folder)
+        try:
+            yield folder
+        finally:
+            lock.close()  # before the folder goes: NFS keeps a file that is removed while open
+            if not any(folder.glob("part-*")):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_run(folder, run, overwrite):
-    record = folder / "run.json"
-    text = json.dumps(run, sort_keys=True, indent=1)
-    old_parts = list(folder.glob("part-*.arrow"))
-    if old_parts and record.read_text() != text:
-        if not overwrite:
-            before = json.loads(record.read_text())
-            changed = [key for key in run if before.get(key) != json.loads(text)[key]]
+def _remove_parts(folder):
+    for part in folder.glob("part-*"):
+        part.unlink()
+
+
+def _differences(store, metadata):
+    return [key for key, value in metadata.items() if store.metadata.get(key) != value]
+
+
+def _is_done(out, metadata):
+    """Whether ``out`` is there; a file of something else is an error."""
+    if not out.exists():
+        return False
+    try:
+        changed = _differences(RegionStore(out), metadata)
+    except RegionStoreError as error:
+        raise RegionStoreError(f"{out}: exists already; --overwrite replaces it. {error}") from None
+    if changed:
+        raise RegionStoreError(
+            f"{out}: exists already, and was made with another {', '.join(changed)}; pass "
+            "--overwrite to replace it, or choose another --out"
+        )
+    return True
+
+
+class _Parts:
+    """The parts of a run.
+
+    Attributes:
+        images: ``{file of the part: its images}``, in order.
+    """
+
+    def __init__(self, folder, paths, metadata, overwrite):
+        size = _part_size()
+        self.folder, self.overwrite = folder, overwrite
+        self.metadata = dict(metadata, part_size=size)
+        starts = range(0, len(paths), size)
+        self.images = {
+            folder / f"part-{number:06d}.arrow": paths[start : start + size]
+            for number, start in enumerate(starts)
+        }
+
+    def propose(self, work, workers, progress):
+        """Compute the parts that are not there; returns the number of images done."""
+        todo = {part: paths for part, paths in self.images.items() if not self._is_done(part)}
+        missing = sum(map(len, todo.values()))
+        total = sum(map(len, self.images.values()))
+        workers = min(workers or usable_cores(), max(missing, 1))
+        results = _ordered_results(itertools.chain.from_iterable(todo.values()), work, workers)
+        bar = tqdm(
+            desc=self.folder.stem,
+            total=total,
+            initial=total - missing,
+            unit="img",
+            disable=not progress,
+            smoothing=0.1,
+            mininterval=0.1 if sys.stderr.isatty() else 30,  # a log file wants few lines
+        )
+        with contextlib.closing(results), bar:
+            for part, paths in todo.items():
+                found = {}
+                for path in paths:
+                    found[path] = next(results)
+                    bar.update()
+                _write_part(part, found, self.metadata)
+        return missing
+
+    def _is_done(self, part):
+        try:
+            changed = _differences(RegionStore(part), self.metadata)
+        except RegionStoreError:  # missing, or the machine died
+            return False
+        if changed and not self.overwrite:
             raise RegionStoreError(
-                f"{folder}: holds parts of a run with another {', '.join(changed)}; repeat the "
-                "command of that run to finish it, or pass --overwrite (or remove the folder) "
+                f"{self.folder}: holds parts of a run with another {', '.join(changed)}; repeat "
+                "the command of that run to finish it, or pass --overwrite (or remove the folder) "
                 "to start afresh"
             )
-        for part in old_parts:
-            part.unlink()
-    with atomic_path(record) as temporary:
-        temporary.write_text(text)
+        return not changed
 
 
-def _propose_missing(parts, paths, work, workers, progress):
-    """Compute the chunks that are not there; returns the number of images done."""
-    chunks = range(-(-len(paths) // CHUNK_IMAGES))
-    missing = [number for number in chunks if not parts.is_done(number)]
-    todo = [_chunk(paths, number) for number in missing]
-    total = sum(map(len, todo))
-    workers = min(workers or usable_cores(), max(total, 1))
-    results = _ordered_results(itertools.chain.from_iterable(todo), work, workers)
-    bar = tqdm(
-        total=len(paths),
-        initial=len(paths) - total,
-        unit="img",
-        disable=not progress,
-        smoothing=0.1,
-        mininterval=0.1 if sys.stderr.isatty() else 30,  # a log file wants few lines
-    )
-    with contextlib.closing(results), bar:
-        for number, chunk in zip(missing, todo):
-            found = {}
-            for path in chunk:
-                found[path] = next(results)
-                bar.update()
-            parts.write(number, found)
-    return total
+def _part_size():
+    return CHUNK_IMAGES // 2
 
 
-def _chunk(paths, number):
-    return paths[number * CHUNK_IMAGES : (number + 1) * CHUNK_IMAGES]
+def _write_part(part, results, metadata):
+    rows = [row for row in results.values() if not isinstance(row, str)]
+    failures = [(p, reason) for p, reason in results.items() if isinstance(reason, str)]
+    # Unencodable names travel as their escaped form.
+    failures = [(p.encode("utf-8", "backslashreplace").decode(), r) for p, r in failures]
+    write_store(part, rows, dict(metadata, failures=failures))
 
 
-def _join(parts, out, num_images, metadata):
-    """Join all parts into ``out``; returns the summary and the failures."""
-    counts, failures = [], []
-
-    def rows():
-        for number in range(-(-num_images // CHUNK_IMAGES)):
-            part = RegionStore(parts.path(number))
-            failures.extend(part.metadata["failures"])
-            for row in part:
-                counts.append(len(row.boxes))
-                yield row
-        if not counts:
+def _find_shards(out):
+    """The stores of all shards of ``out``, in order."""
+    name = re.compile(rf"{re.escape(out.stem)}\.shard-\d+-of-(\d+){re.escape(out.suffix)}")
+    found = sorted(path for path in out.parent.glob("*.shard-*") if name.fullmatch(path.name))
+    if not found:
+        raise RegionStoreError(
+            f"{out}: no shard of it ({shard_path(out, 0, 8).name}, ...) is in {out.parent}; run "
+            "tools/generate_regions.py with --shard, torchrun or srun first, with the same --out"
+        )
+    counts = {int(name.fullmatch(path.name)[1]) for path in found}
+    if len(counts) > 1:
+        raise RegionStoreError(
+            f"{out}: there are shards of several runs, {found[0].name} and {found[-1].name}, that "
+            "share the images in other ways; remove those of one run"
+        )
+    count = counts.pop()
+    wanted = [shard_path(out, index, count) for index in range(count)]
+    for index, path in enumerate(wanted):
+        if path not in found:
             raise RegionStoreError(
-                f"none of the {num_images} images in {metadata['root']} could be used; the first: "
-                f"{failures[0][0]}: {failures[0][1]}"
+                f"{path}: this shard is missing; make it with --shard {index}/{count} and the "
+                "options of the others"
             )
+    return list(map(RegionStore, wanted))
 
-    joined = parts.folder / "joined.arrow"
-    write_store(joined, rows(), metadata)
+
+def _common_metadata(shards):
+    """What the result was made with, which all shards must share."""
+    own = ("shard", "failures", "version", "batch_rows")
+    metadata = {key: value for key, value in shards[0].metadata.items() if key not in own}
+    for index, shard in enumerate(shards):
+        expected = [index, len(shards)]
+        changed = _differences(shard, dict(metadata, shard=expected))
+        if changed:
+            raise RegionStoreError(
+                f"{shard.path}: made with another {', '.join(changed)} than "
+                f"{shards[0].path}; remove it and make it again with --shard {index}/{len(shards)} "
+                "and the options of the others"
+            )
+    return metadata
+
+
+def _check_rows(shards, progress):
+    """Each image once, with boxes that fit it, and none forgotten."""
+    owners = {}
+    total = sum(map(len, shards))
+    rows = ((shard.path, row) for shard in shards for row in shard)
+    for path, row in tqdm(rows, "checking", total, unit="img", disable=not progress):
+        other = owners.setdefault(row.img_path, path)
+        problems = box_problems(row)
+        if other is not path:
+            problems.append(f"{other} has this image too")
+        if problems:
+            raise RegionStoreError(
+                f"{path}: {row.img_path}: {'; '.join(problems)}. Remove the shard and make it again"
+            )
+    known = total + sum(len(shard.metadata["failures"]) for shard in shards)
+    wanted = shards[0].metadata["num_images"]
+    if known != wanted:
+        raise RegionStoreError(
+            f"{shards[0].path} and the other shards hold {known} images, not {wanted}; remove them "
+            "and make them again"
+        )
+
+
+def _join(sources, folder, out, metadata):
+    """Join the parts or shards in the files ``sources`` into ``out``."""
+    num_rows, failures = 0, []
+    for store in map(RegionStore, sources):
+        num_rows += len(store)
+        failures += store.metadata["failures"]
+    if not num_rows and "shard" not in metadata:
+        raise RegionStoreError(
+            f"none of the {len(failures)} images in {metadata['root']} could be used; the first: "
+            f"{failures[0][0]}: {failures[0][1]}"
+        )
+    joined = folder / "joined.arrow"
+    rows = itertools.chain.from_iterable(map(RegionStore, sources))
+    write_store(joined, rows, dict(metadata, failures=failures))
     _write_failures(out.with_name(out.name + ".failures.txt"), failures)
     os.replace(joined, out)
-    return summarise(counts, len(failures)), failures
 
 
 def _write_failures(path, failures):
@@ -311,21 +475,19 @@ def _write_failures(path, failures):
         temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def summarise(counts, num_failures):
-    """Figures of a run.
-
-    Args:
-        counts: number of boxes of each image in the file.
-        num_failures: images left out.
-    """
-    counts = np.asarray(counts)
+def summarise(path):
+    """Figures of a region file that :func:`generate_regions` made, and its ``failures``."""
+    store = RegionStore(path)
+    counts = store.box_counts()
+    shown = counts if len(counts) else np.zeros(1, int)  # a shard of nothing but bad images
     return dict(
         images=len(counts),
         boxes=int(counts.sum()),
-        boxes_per_image=float(counts.mean()),
-        boxes_per_image_min=int(counts.min()),
-        boxes_per_image_median=float(np.median(counts)),
-        boxes_per_image_max=int(counts.max()),
+        boxes_per_image=float(shown.mean()),
+        boxes_per_image_min=int(shown.min()),
+        boxes_per_image_median=float(np.median(shown)),
+        boxes_per_image_max=int(shown.max()),
         images_without_boxes=int((counts == 0).sum()),
-        num_failures=num_failures,
+        num_failures=len(store.metadata["failures"]),
+        failures=store.metadata["failures"],
     )

@@ -3,8 +3,10 @@
 The file is an uncompressed Arrow IPC file. Its schema metadata carries, as JSON, the format
 version, the root of the images and how the regions were made. All record batches but the last
 hold ``batch_rows`` rows, so that a row is found by arithmetic and opening reads the footer only.
+A column of label maps (``segments``) is there if the rows have them.
 """
 
+import itertools
 import json
 import operator
 from pathlib import Path
@@ -26,6 +28,7 @@ SCHEMA = pa.schema(
         pa.field("scores", pa.list_(pa.float32()), nullable=False),
     ]
 )
+SEGMENTS = pa.field("segments", pa.binary(), nullable=False)
 _KEY = b"mmregioncon.regions"
 
 
@@ -42,6 +45,7 @@ class RegionRow(NamedTuple):
         width: columns of that image.
         boxes: ``(K, 4)`` float32 xyxy in that image's pixel frame (edges, no "+1").
         scores: ``(K,)`` float32, the higher the better.
+        segments: label map of the image as :func:`encode_labels` packs it, or ``None``.
     """
 
     img_path: str
@@ -49,6 +53,7 @@ class RegionRow(NamedTuple):
     width: int
     boxes: np.ndarray
     scores: np.ndarray
+    segments: bytes | None = None
 
 
 class RegionStore:
@@ -105,7 +110,8 @@ class RegionStore:
                 "tools/generate_regions.py"
             )
         metadata = json.loads(schema.metadata[_KEY])
-        if metadata.get("version") != FORMAT_VERSION or not schema.equals(SCHEMA):
+        known = schema.equals(SCHEMA) or schema.equals(SCHEMA.append(SEGMENTS))
+        if metadata.get("version") != FORMAT_VERSION or not known:
             raise RegionStoreError(
                 f"{self.path}: region format {metadata.get('version')}, this version of "
                 f"MMRegionCon reads {FORMAT_VERSION}: make the file again with "
@@ -133,6 +139,7 @@ class RegionStore:
             width=int(view.widths[row]),
             boxes=view.boxes[start:end].copy(),
             scores=view.scores[start:end].copy(),
+            segments=view.segments and view.segments[row],
         )
 
     def image_file(self, index):
@@ -140,10 +147,14 @@ class RegionStore:
         view, row = self._locate(index)
         return str(Path(self.root, view.path(row)))
 
+    def box_counts(self):
+        """Number of boxes of each row, ``(len,)`` int."""
+        views = map(self._view, range(self._num_batches))
+        return np.concatenate([np.zeros(0, int), *(np.diff(view.box_offsets) for view in views)])
+
     def has_boxes(self):
         """Whether any row has a box."""
-        batches = (self._view(number) for number in range(self._num_batches))
-        return any(len(view.boxes) for view in batches)
+        return bool(self.box_counts().any())
 
     def _locate(self, index):
         index = operator.index(index)
@@ -164,19 +175,29 @@ class _BatchView:
     """NumPy views of a record batch's columns: no copy, nothing per row."""
 
     def __init__(self, batch):
-        paths, heights, widths, boxes, scores = batch.columns
-        _, offsets, data = paths.buffers()
-        self.path_offsets = np.frombuffer(offsets, np.int32)[: batch.num_rows + 1]
-        self.path_data = memoryview(data)
+        paths, heights, widths, boxes, scores, *segments = batch.columns
+        self._paths = _Bytes(paths)
         self.heights = heights.to_numpy()
         self.widths = widths.to_numpy()
         self.box_offsets = boxes.offsets.to_numpy()
         self.boxes = boxes.values.values.to_numpy().reshape(-1, 4)
         self.scores = scores.values.to_numpy()
+        self.segments = _Bytes(*segments) if segments else None
 
     def path(self, row):
-        start, end = self.path_offsets[row], self.path_offsets[row + 1]
-        return str(self.path_data[start:end], "utf-8")
+        return self._paths[row].decode()
+
+
+class _Bytes:
+    """A column of texts or bytes, each read as ``bytes``."""
+
+    def __init__(self, column):
+        _, offsets, data = column.buffers()
+        self._offsets = np.frombuffer(offsets, np.int32)[: len(column) + 1]
+        self._data = memoryview(data or b"")
+
+    def __getitem__(self, row):
+        return bytes(self._data[self._offsets[row] : self._offsets[row + 1]])
 
 
 def write_store(path, rows, metadata):
@@ -191,27 +212,38 @@ def write_store(path, rows, metadata):
         int: the number of rows.
 
     Raises:
-        RegionStoreError: a row's arrays have wrong shapes or values that are not finite.
+        RegionStoreError: a row's arrays have wrong shapes or values that are not finite, some rows
+            have segments and others none, or the disk is full or cannot be written.
     """
-    header = dict(metadata, version=FORMAT_VERSION, batch_rows=BATCH_ROWS)
-    schema = SCHEMA.with_metadata({_KEY: json.dumps(header, sort_keys=True).encode()})
-    count, pending = 0, []
+    try:
+        return _write(Path(path), iter(rows), dict(metadata, version=FORMAT_VERSION))
+    except OSError as error:
+        raise RegionStoreError(
+            f"{path}: cannot be written ({error}); nothing of it is left under this name. Make "
+            "room there (or choose another place), then run the same command again"
+        ) from error
+
+
+def _write(path, rows, header):
+    first = list(itertools.islice(rows, 1))
+    segmented = bool(first) and first[0].segments is not None
+    schema = SCHEMA.append(SEGMENTS) if segmented else SCHEMA
+    header = json.dumps(dict(header, batch_rows=BATCH_ROWS), sort_keys=True)
+    schema = schema.with_metadata({_KEY: header.encode()})
+    checked = (_checked(row, segmented) for row in itertools.chain(first, rows))
+    count = 0
     with (
         atomic_path(path) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
         pa.ipc.new_file(sink, schema) as writer,
     ):
-        for row in rows:
-            pending.append(_checked(row))
-            if len(pending) == BATCH_ROWS:
-                writer.write_batch(_record_batch(pending, schema))
-                count, pending = count + len(pending), []
-        if pending:
-            writer.write_batch(_record_batch(pending, schema))
-    return count + len(pending)
+        while batch := list(itertools.islice(checked, BATCH_ROWS)):
+            writer.write_batch(_record_batch(batch, schema))
+            count += len(batch)
+    return count
 
 
-def _checked(row):
+def _checked(row, segmented):
     boxes = np.asarray(row.boxes, dtype=np.float32)
     scores = np.asarray(row.scores, dtype=np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or scores.shape != boxes.shape[:1]:
@@ -221,11 +253,15 @@ def _checked(row):
         )
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise RegionStoreError(f"row of {row.img_path!r}: boxes or scores are not finite")
-    return RegionRow(row.img_path, row.height, row.width, boxes, scores)
+    if (row.segments is not None) != segmented:
+        raise RegionStoreError(
+            f"row of {row.img_path!r}: either all rows of a region file have segments or none"
+        )
+    return row._replace(boxes=boxes, scores=scores)
 
 
 def _record_batch(rows, schema):
-    paths, heights, widths, boxes, scores = zip(*rows)
+    paths, heights, widths, boxes, scores, segments = zip(*rows)
     offsets = np.cumsum([0, *map(len, boxes)], dtype=np.int32)
     flat_boxes = pa.array(np.concatenate(boxes).ravel())
     columns = [
@@ -234,5 +270,6 @@ def _record_batch(rows, schema):
         pa.array(widths, pa.int32()),
         pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(flat_boxes, 4)),
         pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(scores))),
+        pa.array(segments, pa.binary()),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)

@@ -44,10 +44,11 @@ def row_problems(row, image_file):
                 f"the image is {width}x{height}, the row says {row.width}x{row.height}; it has "
                 "changed since its regions were proposed"
             )
-    return problems + _box_problems(row)
+    return problems + box_problems(row)
 
 
-def _box_problems(row):
+def box_problems(row):
+    """Problems of a row that can be seen without its image, as texts."""
     x1, y1, x2, y2 = row.boxes.T
     problems = []
     outside = np.flatnonzero((x1 < 0) | (y1 < 0) | (x2 > row.width) | (y2 > row.height))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.transforms import Compose
 
+from mmregioncon.datasets import RegionDataset
 from mmregioncon.datasets.transforms import (
     BadImageError,
     FelzenszwalbLabels,
@@ -17,6 +18,7 @@ from mmregioncon.datasets.transforms import (
     SampleRegionPoints,
 )
 from mmregioncon.datasets.transforms.region_points import labels_at, pick, scatter
+from mmregioncon.regions import ReducedSegments, generate_regions, list_images
 from mmregioncon.registry import TRANSFORMS
 from mmregioncon.structures import batch_points, crop_resize_affine, hflip_affine, map_points
 
@@ -191,6 +193,39 @@ def test_segments_lie_where_they_are_in_the_image(size):
     found = labels_at(points, results["label_map"], size)
     assert found[0] == found[1] != found[2] == found[3]
     assert max(results["label_map"].shape) == min(256, max(size))
+
+
+@pytest.fixture
+def segmented(tmp_path):
+    """A region file with segments of two images."""
+    for i, size in enumerate([(300, 420), (90, 60)]):
+        img = np.random.default_rng(i).integers(0, 256, (*(side // 30 for side in size), 3))
+        img = cv2.resize(img.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "images" / f"{i}.png"), img)
+    images = list_images(tmp_path / "images")
+    random = dict(type="RandomRegions")
+    generate_regions(images, tmp_path / "r", random, segments={}, workers=1, progress=False)
+    return str(tmp_path / "r")
+
+
+def test_segments_of_the_region_file_are_those_made_on_the_fly(segmented, monkeypatch):
+    pipeline = [dict(type="LoadRegionImage"), dict(type="FelzenszwalbLabels")]
+    dataset = RegionDataset(segmented, pipeline=pipeline)
+    infos = [dataset.get_data_info(i) for i in range(2)]
+    computed = [dataset.pipeline(dict(info, segments=None))["label_map"] for info in infos]
+    monkeypatch.setattr(ReducedSegments, "__call__", None)
+    for info, expected in zip(infos, computed):
+        label_map = dataset.pipeline(info)["label_map"]
+        assert label_map.dtype == expected.dtype == np.int32
+        np.testing.assert_array_equal(label_map, expected)
+        assert label_map.max() >= 3
+
+
+def test_damaged_segments_are_a_bad_sample(segmented):
+    info = dict(RegionDataset(segmented).get_data_info(0), segments=b"damaged")
+    with pytest.raises(BadImageError, match="segments of .*0.png: not a packed label map"):
+        FelzenszwalbLabels()(info)
 
 
 def square(x, y, side):

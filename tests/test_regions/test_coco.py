@@ -3,6 +3,8 @@ import json
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmregioncon.regions import (
     RegionRow,
@@ -143,3 +145,37 @@ def test_import_soco_errors(tmp_path, content):
     with pytest.raises(ValueError, match=r"train\.json"):
         import_soco(path, tmp_path, tmp_path / "s.arrow")
     assert not (tmp_path / "s.arrow").exists()
+
+
+@st.composite
+def region_rows(draw):
+    """Rows of images with unlike names, boxes inside of them."""
+    names = draw(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), unique=True))
+    rows = []
+    for name in names:
+        height, width = draw(st.tuples(*[st.integers(1, 5000)] * 2))
+        x, y = (st.floats(0, side, width=32) for side in (width, height))
+        corners = draw(st.lists(st.tuples(x, y, x, y), max_size=5))
+        boxes = np.array(corners, np.float32).reshape(-1, 2, 2)
+        boxes = np.concatenate([boxes.min(axis=1), boxes.max(axis=1)], axis=1)
+        boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
+        scores = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False),
+                          min_size=len(boxes), max_size=len(boxes))  # fmt: skip
+        rows.append(RegionRow(name, height, width, boxes, np.array(draw(scores), np.float32)))
+    return rows
+
+
+@settings(max_examples=30, deadline=None)
+@given(region_rows())
+def test_any_rows_survive_a_round_trip_through_coco_json(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("round")
+    write_store(folder / "a", rows, dict(root=str(folder)))
+    counts = export_coco(RegionStore(folder / "a"), folder / "a.json")
+    assert counts == dict(images=len(rows), boxes=sum(len(row.boxes) for row in rows))
+    import_coco(folder / "a.json", folder / "b", folder)
+    back = RegionStore(folder / "b")
+    assert len(back) == len(rows)
+    for got, wanted in zip(back, rows):
+        assert got[:3] == wanted[:3]
+        np.testing.assert_array_equal(got.boxes, wanted.boxes)
+        np.testing.assert_array_equal(got.scores, wanted.scores)

@@ -12,12 +12,14 @@ import pytest
 
 from mmregioncon.regions import (
     ImageList,
+    RegionRow,
     RegionStore,
     RegionStoreError,
     generate,
     generate_regions,
     list_images,
     validate_store,
+    write_store,
 )
 
 from .helpers import BAD, GOOD, REPO, make_image
@@ -28,7 +30,7 @@ SEARCH = dict(type="SelectiveSearch")
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(generate, "CHUNK_IMAGES", 4)
+    monkeypatch.setattr(generate, "CHUNK_IMAGES", 8)  # parts of 4
 
 
 def run(images, out, proposer=RANDOM, **options):
@@ -97,8 +99,11 @@ def test_existing_file(tmp_path, image_tree):
     with pytest.raises(RegionStoreError, match="--overwrite"):
         run(images, out, workers=1)
     assert out.read_text() == "mine"
-    run(images, out, workers=1, overwrite=True)
-    assert len(RegionStore(out)) == 13
+    assert run(images, out, workers=1, overwrite=True)["images_this_run"] == 13
+    assert run(images, out, workers=1)["images_this_run"] == 0, "it is what the run would make"
+    with pytest.raises(RegionStoreError, match="made with another filter; pass --overwrite"):
+        run(images, out, workers=1, filter_cfg=dict(type="soco"))
+    assert files(tmp_path) == ["r"]
 
 
 class Stopped(Exception):
@@ -126,7 +131,7 @@ def test_resume_redoes_only_what_is_missing(tmp_path, image_tree, monkeypatch):
     assert not out.exists()
     with pytest.raises(RegionStoreError, match="another proposer;.*--overwrite"):
         run(images, out, dict(RANDOM, num=7), workers=1)
-    with pytest.raises(RegionStoreError, match="another images;"):
+    with pytest.raises(RegionStoreError, match="another images, num_images;"):
         run(ImageList(images.root, images.paths[1:]), out, workers=1)
     (tmp_path / "r.parts" / "part-000000.arrow").write_bytes(b"cut short")
     assert run(images, out, workers=1)["images_this_run"] == 13 - 4
@@ -154,8 +159,7 @@ def test_two_runs_on_one_output(tmp_path, image_tree):
     images, out = list_images(image_tree), tmp_path / "r"
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    metadata = generate._metadata(images, RANDOM, dict(type="none"), None)
-    with generate._open_parts(out, metadata, False):
+    with generate._only_writer(out):
         second = context.Process(target=_run_quietly, args=(images, out, queue))
         second.start()
         second.join()
@@ -186,7 +190,7 @@ import sys, time
 import mmregioncon.regions.generate as generate
 sys.path.insert(0, "tools")
 import generate_regions
-generate.CHUNK_IMAGES = 4
+generate.CHUNK_IMAGES = 8
 read = generate.read_image
 def slowly(path):
     time.sleep(0.1)
@@ -265,15 +269,21 @@ def test_help_has_examples(load_tool, capsys):
     assert "examples:" in capsys.readouterr().out
 
 
-def test_summary():
-    assert generate.summarise([0, 2, 4], 1) == dict(
-        images=3,
-        boxes=6,
-        boxes_per_image=2.0,
+@pytest.mark.parametrize("counts", [[0, 2, 4], []])
+def test_summary(tmp_path, counts):
+    rows = [
+        RegionRow(str(i), 9, 9, np.zeros((n, 4), "f4"), np.zeros(n)) for i, n in enumerate(counts)
+    ]
+    write_store(tmp_path / "r", rows, dict(failures=[["a", "empty"]]))
+    summary = generate.summarise(tmp_path / "r")
+    assert summary == dict(
+        images=len(counts),
+        boxes=sum(counts),
+        boxes_per_image=2.0 if counts else 0.0,
         boxes_per_image_min=0,
-        boxes_per_image_median=2.0,
-        boxes_per_image_max=4,
-        images_without_boxes=1,
+        boxes_per_image_median=2.0 if counts else 0.0,
+        boxes_per_image_max=max(counts, default=0),
+        images_without_boxes=1 if counts else 0,
         num_failures=1,
+        failures=[["a", "empty"]],
     )
-    assert np.isfinite(generate.usable_cores())

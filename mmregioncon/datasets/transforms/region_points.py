@@ -3,12 +3,11 @@
 import json
 from abc import abstractmethod
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from pycocotools import mask as coco_mask
 
-from mmregioncon.regions import FelzenszwalbRegions
+from mmregioncon.regions import ReducedSegments, decode_labels
 from mmregioncon.regions.coco import load_json, read_coco_images
 from mmregioncon.registry import TRANSFORMS
 from mmregioncon.structures import map_points
@@ -61,23 +60,24 @@ class GridLabels(RegionLabels):
 class FelzenszwalbLabels(RegionLabels):
     """Segments of Felzenszwalb and Huttenlocher's graph segmentation of the reduced image.
 
+    Those of the region file if it has them (``tools/generate_regions.py --segments``), whatever
+    they were made with; otherwise they are computed here.
+
     Args:
-        long_side: the image is reduced to it in pixels, if it is larger.
-        kwargs: those of :class:`FelzenszwalbRegions`, in pixels of the reduced image.
+        kwargs: those of :class:`ReducedSegments`.
     """
 
-    def __init__(self, long_side=256, **kwargs):
-        if long_side < 2:
-            raise ValueError(f"FelzenszwalbLabels.long_side={long_side} must be at least 2 pixels")
-        self.long_side = long_side
-        self.segments = FelzenszwalbRegions(**kwargs)
+    def __init__(self, **kwargs):
+        self.segments = ReducedSegments(**kwargs)
 
     def label_map(self, results):
-        """Segment ``img``."""
-        img = results["img"]
-        scale = min(1, self.long_side / max(img.shape[:2]))
-        width, height = (max(1, round(side * scale)) for side in img.shape[1::-1])
-        return self.segments.labels(cv2.resize(img, (width, height), interpolation=cv2.INTER_AREA))
+        """Unpack ``segments``, or segment ``img``."""
+        if results.get("segments") is None:
+            return self.segments(results["img"])
+        try:
+            return decode_labels(results["segments"])
+        except ValueError as error:
+            raise BadImageError(f"segments of {results['img_path']}: {error}") from error
 
 
 @TRANSFORMS.register_module()
