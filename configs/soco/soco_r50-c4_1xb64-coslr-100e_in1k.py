@@ -7,6 +7,6 @@ optim_wrapper = dict(
     _delete_=True,
     type="OptimWrapper",
     constructor="OnlineOptimWrapperConstructor",
-    optimizer=dict(type="mmpretrain.LARS", lr=0.25, momentum=0.9, weight_decay=1e-5, eta=0.001),
+    optimizer=dict(type="ForeachLARS", lr=0.25, momentum=0.9, weight_decay=1e-5, eta=0.001),
 )
 auto_scale_lr = dict(base_batch_size=64)

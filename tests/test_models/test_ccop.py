@@ -67,9 +67,9 @@ def test_queued_are_the_chosen_positives(monkeypatch):
     monkeypatch.setattr(CCOP, "choose", lambda *args: seen.setdefault("positives", choose(*args)))
     model, batch = tiny_model(), tiny_batch(counts=(2, 3))
     step(model, batch)
-    torch.testing.assert_close(model.roi_queue.keys[:5], seen["positives"])
-    torch.testing.assert_close(model.roi_queue.keys.norm(dim=1), torch.ones(256))
-    torch.testing.assert_close(model.queue.keys.norm(dim=1), torch.ones(64))
+    torch.testing.assert_close(model.roi_queue.negatives()[:5], seen["positives"])
+    torch.testing.assert_close(model.roi_queue.negatives().norm(dim=1), torch.ones(256))
+    torch.testing.assert_close(model.queue.negatives().norm(dim=1), torch.ones(64))
 
 
 def test_noise_moves_positives_alone(monkeypatch):

@@ -248,9 +248,9 @@ def test_queue_is_the_releases_but_for_the_tail_at_the_wrap(golden):
     queue.keys.copy_(data["roi_queue0"].T)
     for step in range(2):  # seven keys, then nine
         queue.enqueue(data[f"roi{step}_keys"])
-        torch.testing.assert_close(queue.keys, data[f"roi{step}_queue"].T)
+        torch.testing.assert_close(queue.negatives(), data[f"roi{step}_queue"].T)
         assert queue.position == data[f"roi{step}_ptr"]
     queue.enqueue(data["roi2_keys"])  # six more: the release drops the last two
-    torch.testing.assert_close(queue.keys[16:], data["roi2_keys"][:4])
-    torch.testing.assert_close(queue.keys[:2], data["roi2_keys"][4:])
+    torch.testing.assert_close(queue.negatives()[16:], data["roi2_keys"][:4])
+    torch.testing.assert_close(queue.negatives()[:2], data["roi2_keys"][4:])
     assert queue.position == 2

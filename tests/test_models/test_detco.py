@@ -36,7 +36,7 @@ def test_heads_and_queues_are_one_for_each_stage_and_kind():
         heads = model.projector.heads[kind]
         shapes = [[layer.weight.shape for layer in head.mlp[::2]] for head in heads]
         assert shapes == [[(c, parts * c), (16, c)] for c in (8, 16, 32, 64)]
-        assert [queue.keys.shape for queue in model.queues[kind]] == [(24, 16)] * 4
+        assert [queue.negatives().shape for queue in model.queues[kind]] == [(24, 16)] * 4
     assert not list(model.queues.parameters())
     kept = [name for name in model.state_dict() if name.startswith("queues.")]
     assert len(kept) == 2 * 8, "keys and position"
@@ -152,14 +152,14 @@ def test_patches_are_put_together_in_the_order_in_which_they_were_fed(golden):
 
 def test_only_training_moves_teacher_and_queues():
     model, views = tiny_detco(), tiny_views()
-    before = model.queues["local"][3].negatives()
+    before = model.queues["local"][3].negatives().clone()
     with torch.no_grad():
         model.eval()(views, mode="loss")
         assert model.teacher.steps == 0 and model.queues["global"][0].position == 0
         model.train()(views, mode="loss")
     assert model.teacher.steps == 1
     assert all(queue.position == 4 for kind in model.queues.values() for queue in kind)
-    after = model.queues["local"][3].keys
+    after = model.queues["local"][3].negatives()
     assert torch.equal(after[4:], before[4:]) and not torch.equal(after[:4], before[:4])
 
 
@@ -171,7 +171,7 @@ def test_queues_get_the_keys_of_their_stage():
         with torch.no_grad():
             keys = model.embed(model.teacher.module, view, kind)
         for stage, queue in enumerate(model.queues[kind]):
-            torch.testing.assert_close(queue.keys[:4], keys[:, stage])
+            torch.testing.assert_close(queue.negatives()[:4], keys[:, stage])
 
 
 def test_a_checkpoint_goes_on_where_it_was():

@@ -24,8 +24,8 @@ def oldest_first(queue):
 
 def test_starts_with_random_unit_vectors():
     queue = MemoryQueue(length=50, dim=8)
-    torch.testing.assert_close(queue.keys.norm(dim=1), torch.ones(50))
-    assert queue.keys.unique(dim=0).shape == (50, 8)
+    torch.testing.assert_close(queue.negatives().norm(dim=1), torch.ones(50))
+    assert queue.negatives().unique(dim=0).shape == (50, 8)
     assert not list(queue.parameters())
 
 
@@ -53,19 +53,19 @@ def test_equals_the_release_until_it_drops_keys(golden):
         fits = min(len(keys), 16 - position)
         released = data[f"upd{step}_queue"]
         places = slice(position, position + fits)
-        torch.testing.assert_close(queue.keys[places], released[places])
-        torch.testing.assert_close(queue.keys[: len(keys) - fits], keys[fits:])
+        torch.testing.assert_close(queue.negatives()[places], released[places])
+        torch.testing.assert_close(queue.negatives()[: len(keys) - fits], keys[fits:])
         # go on where the release is
         queue.load_state_dict(dict(keys=released, position=data[f"upd{step}_ptr"].view(1)))
 
 
 def test_more_keys_than_places():
     queue = MemoryQueue(LENGTH, dim=2)
-    before = queue.negatives()
+    before = queue.negatives().clone()
     message = r"8 keys of one step .* a queue of 7: .*model\.queue\.length.*batch_size"
     with pytest.raises(ValueError, match=message):
         queue.enqueue(numbered(0, 8))
-    assert torch.equal(queue.keys, before) and queue.position == 0
+    assert torch.equal(queue.negatives(), before) and queue.position == 0
 
 
 @pytest.mark.parametrize("length", [0, -1])
@@ -80,7 +80,7 @@ def test_a_checkpoint_goes_on_where_it_was():
     resumed.load_state_dict(queue.state_dict())
     for one in (queue, resumed):
         one.enqueue(numbered(6, 4))
-    assert torch.equal(resumed.keys, queue.keys)
+    assert torch.equal(resumed.negatives(), queue.negatives())
     assert torch.equal(resumed.position, queue.position)
     assert oldest_first(resumed)[:, 0].tolist() == [3, 4, 5, 6, 7, 8, 9]
 
@@ -89,8 +89,8 @@ def test_keys_of_half_precision_and_with_a_graph():
     queue = MemoryQueue(LENGTH, dim=2)
     keys = torch.randn(3, 2, requires_grad=True)
     queue.enqueue(keys.bfloat16())
-    assert queue.keys.dtype == torch.float32 and not queue.keys.requires_grad
-    assert torch.equal(queue.keys[:3], keys.detach().bfloat16().float())
+    assert queue.negatives().dtype == torch.float32 and not queue.negatives().requires_grad
+    assert torch.equal(queue.negatives()[:3], keys.detach().bfloat16().float())
 
 
 def test_negatives_stay_as_they_were_when_given():
@@ -103,5 +103,5 @@ def test_negatives_stay_as_they_were_when_given():
     loss = info_nce(query, keys, negatives)
     queue.enqueue(keys)
     loss.backward()
-    assert torch.equal(negatives, before) and not torch.equal(queue.keys, before)
+    assert torch.equal(negatives, before) and not torch.equal(queue.negatives(), before)
     torch.testing.assert_close(query.grad, expected)

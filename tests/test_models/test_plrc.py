@@ -52,9 +52,9 @@ def test_image_loss_and_queue_are_mocos():
     """Recomputed from the parts: mean over the map, then normalised, then the queue as it was."""
     model, (inputs, samples) = tiny_plrc(), tiny_points()
     model.eval()
-    queue = model.queue.keys.clone()
+    queue = model.queue.negatives().clone()
     loss = model(inputs, samples, mode="loss")["loss_image"]
-    assert torch.equal(model.queue.keys, queue) and model.teacher.steps == 0
+    assert torch.equal(model.queue.negatives(), queue) and model.teacher.steps == 0
     query, key = (
         F.normalize(modules["projector"](modules["backbone"](view)[-1]).mean((2, 3)), dim=1)
         for modules, view in zip((model.online_modules(), model.teacher.module), inputs)
@@ -66,8 +66,8 @@ def test_image_loss_and_queue_are_mocos():
     model.train()
     step(model, (inputs, samples))
     assert torch.equal(seen[0], queue), "this step's keys are no negatives of their own queries"
-    assert model.queue.position == 4 and torch.equal(model.queue.keys[4:], queue[4:])
-    assert not torch.isclose(model.queue.keys[:4], queue[:4]).all(1).any()
+    assert model.queue.position == 4 and torch.equal(model.queue.negatives()[4:], queue[4:])
+    assert not torch.isclose(model.queue.negatives()[:4], queue[:4]).all(1).any()
     assert model.teacher.steps == 1
 
 
@@ -171,7 +171,8 @@ def test_overfits_eight_images():
     losses = []
     for _ in range(30):
         # keys of the same eight images in the queue would be negatives: keep it as it was
-        model.queue.keys.copy_(F.normalize(torch.ones_like(model.queue.keys), dim=1))
+        keys = model.queue.negatives()
+        keys.copy_(F.normalize(torch.ones_like(keys), dim=1))
         losses.append(step(model, batch))
         optimizer.step()
     first, last = losses[0], losses[-1]

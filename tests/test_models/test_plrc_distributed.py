@@ -35,7 +35,7 @@ def train(rank, out):
         optimizer.zero_grad()
         total(wrapped(inputs, samples, mode="loss")).backward()
         optimizer.step()
-    shared = dict(model.named_parameters(), keys=model.queue.keys, centre=model.head.centre)
+    shared = dict(model.named_parameters(), keys=model.queue.negatives(), centre=model.head.centre)
     torch.save(shared, out / f"trained_rank{rank}.pth")
 
 
@@ -69,5 +69,5 @@ def test_ranks_stay_equal(results):
         assert torch.equal(value, second[name]), name
     assert first["centre"].any()
     # two steps of two ranks with two images each
-    assert not torch.isclose(first["keys"][:8], start.queue.keys[:8]).all(dim=1).any()
-    assert torch.equal(first["keys"][8:], start.queue.keys[8:])
+    assert not torch.isclose(first["keys"][:8], start.queue.negatives()[:8]).all(dim=1).any()
+    assert torch.equal(first["keys"][8:], start.queue.negatives()[8:])

@@ -19,7 +19,8 @@ class MemoryQueue(nn.Module):
     """First in, first out, of fixed length and float32 (MoCo, section 3.1).
 
     Filled with random unit vectors at first, as in MoCo. Contents and position are buffers, so
-    the checkpoint keeps them.
+    the checkpoint keeps them. New keys wait until the queue is next read, since the loss's
+    backward pass still needs the old ones: so no step copies the queue.
 
     Args:
         length: Q, keys held.
@@ -32,10 +33,16 @@ class MemoryQueue(nn.Module):
             raise ValueError(f"queue length={length} must be at least 1")
         self.register_buffer("keys", F.normalize(torch.randn(length, dim), dim=1))
         self.register_buffer("position", torch.zeros(1, dtype=torch.long))
+        self._waiting = None  # (places, keys)
 
+    @torch.no_grad()
     def negatives(self):
-        """The keys ``(Q, D)`` float32 as they are now; later keys do not change what is given."""
-        return self.keys.clone()
+        """The keys ``(Q, D)`` float32, no copy: the next call may change what is given."""
+        if self._waiting is not None:
+            places, keys = self._waiting
+            self.keys[places] = keys
+            self._waiting = None
+        return self.keys
 
     @torch.no_grad()
     def enqueue(self, keys):
@@ -56,5 +63,14 @@ class MemoryQueue(nn.Module):
                 "lower train_dataloader.batch_size"
             )
         places = (self.position + torch.arange(len(keys), device=keys.device)) % length
-        self.keys[places] = keys
+        self.negatives()  # those that waited so far
+        self._waiting = (places, keys)
         self.position[:] = (self.position + len(keys)) % length
+
+    def _save_to_state_dict(self, *args, **kwargs):
+        self.negatives()
+        super()._save_to_state_dict(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args, **kwargs):
+        self._waiting = None
+        super()._load_from_state_dict(*args, **kwargs)
