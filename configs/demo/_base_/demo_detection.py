@@ -1,4 +1,6 @@
 # The labelled part of the demo data (tools/make_demo_data.py): 60 pictures to fine-tune on.
+# `_scope_`: MMEngine would look the types up among ours when this is inherited as
+# "mmregioncon::demo/...".
 data_root = "data/demo/"
 metainfo = dict(
     classes=("cat", "cup", "astronaut", "shuttle", "horse", "brick", "crate", "ball"),
@@ -31,6 +33,7 @@ train_dataloader = dict(
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type="CocoDataset",
+        _scope_="mmdet",
         data_root=data_root,
         ann_file="annotations/instances_train.json",
         data_prefix=dict(img="train/"),
@@ -45,6 +48,7 @@ val_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="CocoDataset",
+        _scope_="mmdet",
         data_root=data_root,
         ann_file="annotations/instances_val.json",
         data_prefix=dict(img="val/"),
@@ -56,6 +60,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(
     type="CocoMetric",
+    _scope_="mmdet",
     ann_file=data_root + "annotations/instances_val.json",
     metric="bbox",
     classwise=True,
