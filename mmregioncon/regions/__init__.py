@@ -1,6 +1,7 @@
 """Where regions come from: proposers, filters, the RegionStore and its imports and exports."""
 
 from .coco import CocoBoxes, export_coco, import_coco, read_coco
+from .fast_search import FastSearch
 from .filters import build_filter, ccop_filter, nms, no_filter, soco_filter
 from .generate import generate_regions, merge_shards
 from .images import ImageList, list_images, read_image
@@ -19,6 +20,7 @@ from .validate import validate_store
 __all__ = [
     "CocoBoxes",
     "CocoRegions",
+    "FastSearch",
     "FelzenszwalbRegions",
     "GridRegions",
     "ImageList",

@@ -44,6 +44,7 @@ CHUNK_IMAGES = 256  # at most so many are lost when a run is killed
 PROPOSERS = {
     "selective_search": dict(type="SelectiveSearch", mode="fast"),
     "selective_search_quality": dict(type="SelectiveSearch", mode="quality"),
+    "fast_search": dict(type="FastSearch"),
     "felzenszwalb": dict(type="FelzenszwalbRegions"),
     "grid": dict(type="GridRegions"),
     "random": dict(type="RandomRegions"),

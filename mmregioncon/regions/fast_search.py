@@ -1,0 +1,388 @@
+"""``fast_search``: selective search's hierarchical grouping, at a reduced size and vectorised.
+
+Pixels are touched by OpenCV and NumPy alone. Python merges some hundreds of regions a hierarchy,
+and all hierarchies of an image advance together, one merge each a step, so that one NumPy call
+serves them all.
+"""
+
+import heapq
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from pycocotools.mask import iou as pairwise_iou
+from scipy.ndimage import find_objects
+
+from mmregioncon.registry import REGION_PROPOSERS
+
+from .proposers import _ximgproc
+
+SPACES = dict(
+    bgr=None,
+    hsv=cv2.COLOR_BGR2HSV,
+    lab=cv2.COLOR_BGR2Lab,
+    ycrcb=cv2.COLOR_BGR2YCrCb,
+)
+CUES = "CTSF"  # colour, texture, size, fill
+RANKS = ("agreement", "position")
+COLOUR_BINS = 8  # a channel
+ORIENTATIONS = 8
+GRADIENT_STEPS = (60, 220, 700)  # of a uint8 picture's Scharr magnitude, 0 to about 5800
+AGREE_IOU = 0.6  # boxes that overlap more vote for each other
+NEAR_IOU = 0.7  # a box that overlaps a better one more is put behind all that do not
+
+
+@REGION_PROPOSERS.register_module()
+class FastSearch:
+    """Hierarchical grouping of graph segments (after Uijlings et al., IJCV 2013), made fast.
+
+    The picture is reduced, segmented once for each colour space and scale, and each segmentation
+    is merged, the two most similar neighbours first, once for each strategy. The boxes of all
+    regions of all hierarchies are the proposals. Scores fall from 1 with the rank.
+
+    Args:
+        long_side: pictures are reduced to this, in pixels, never enlarged.
+        spaces: colour spaces, of ``bgr hsv lab ycrcb``.
+        scales: ``k`` of the graph segmentation: larger means larger first segments.
+        strategies: what makes neighbours similar, a string each: ``C`` colour, ``T`` texture,
+            ``S`` small regions first, ``F`` regions that fill their common box.
+        sigma: smoothing before the segmentation.
+        min_size: smallest segment, in pixels of the reduced picture.
+        rank: ``agreement``: late merges first, long boxes later, boxes that several hierarchies
+            found earlier, near-duplicates last; ``position``: late merges first.
+
+    Raises:
+        ValueError: a parameter makes no sense, or OpenCV has no ximgproc.
+    """
+
+    def __init__(
+        self,
+        long_side=240,
+        spaces=("hsv", "lab"),
+        scales=(50,),
+        strategies=("CTSF", "TSF"),
+        sigma=0.8,
+        min_size=20,
+        rank="agreement",
+    ):
+        _ximgproc()
+        self.long_side = int(long_side)
+        self.spaces, self.scales, self.strategies = map(_as_tuple, (spaces, scales, strategies))
+        self.sigma, self.min_size, self.rank = float(sigma), int(min_size), rank
+        self._check()
+
+    def _check(self):
+        def require(good, name, remedy):
+            if not good:
+                raise ValueError(f"FastSearch {name}={getattr(self, name)!r}: {remedy}")
+
+        require(self.long_side >= 1, "long_side", "must be at least 1")
+        require(
+            self.spaces and set(self.spaces) <= set(SPACES),
+            "spaces",
+            f"choose from {', '.join(SPACES)}",
+        )
+        require(self.scales and min(self.scales) > 0, "scales", "must be above 0")
+        require(
+            self.strategies and all(s and set(s) <= set(CUES) for s in self.strategies),
+            "strategies",
+            f"each a string of the letters {CUES}",
+        )
+        require(self.sigma > 0, "sigma", "must be above 0")
+        require(self.min_size >= 0, "min_size", "must not be negative")
+        require(self.rank in RANKS, "rank", f"choose from {', '.join(RANKS)}")
+
+    def __call__(self, img, img_path):
+        """Propose; see the docstring of :mod:`mmregioncon.regions.proposers`."""
+        small = reduce_image(img, self.long_side)
+        corners, positions = self._regions(small)
+        boxes, first, counts = _unique(corners, positions)
+        order = np.argsort(positions[first], kind="stable")
+        if self.rank == "agreement":
+            order = rank_by_agreement(boxes, positions[first], counts)
+        boxes = to_full_size(boxes[order], small.shape[:2], img.shape[:2])
+        return boxes, np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
+
+    def _regions(self, small):
+        """Boxes ``(K, 4)`` int64 xyxy and positions ``(K,)`` int64 of all hierarchies' regions."""
+        texture = texture_bins(small)
+        trees = []
+        for space in self.spaces:
+            converted = small if space == "bgr" else cv2.cvtColor(small, SPACES[space])
+            bins = np.concatenate([colour_bins(converted), texture], axis=1)
+            for scale in self.scales:
+                segmentation = _ximgproc().createGraphSegmentation(
+                    self.sigma, float(scale), self.min_size
+                )
+                segments = measure_segments(segmentation.processImage(converted), bins)
+                trees += [(segments, strategy) for strategy in self.strategies]
+        return _Forest(trees).grow()
+
+
+def _as_tuple(value):
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+# ---- the reduced picture
+
+
+def reduce_image(img, long_side):
+    """Reduce ``(H, W, 3)`` uint8 to a long side; a picture that is no larger stays as it is."""
+    height, width = img.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return img
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(img, size, interpolation=cv2.INTER_AREA)
+
+
+def to_full_size(boxes, small_shape, shape):
+    """Map boxes of the reduced picture to the full one.
+
+    Args:
+        boxes: ``(K, 4)`` xyxy, reduced pixels.
+        small_shape: height and width of the reduced picture.
+        shape: height and width of the full one.
+
+    Returns:
+        np.ndarray: ``(K, 4)`` float32 xyxy, full pixels; edges on the reduced picture's border
+        are exactly on the full one's.
+    """
+    full, small = (np.array(s[::-1] * 2, np.float64) for s in (tuple(shape), tuple(small_shape)))
+    return (boxes * full / small).astype(np.float32)
+
+
+def colour_bins(img):
+    """Bins ``(H * W, 3)`` int32 of each pixel's channels; a channel has bins of its own."""
+    return img.reshape(-1, 3) // np.uint8(256 // COLOUR_BINS) + np.arange(
+        0, 3 * COLOUR_BINS, COLOUR_BINS, dtype=np.int32
+    )
+
+
+def texture_bins(img):
+    """Bins ``(H * W, 1)`` int32 of gradient direction and size, after those of the colours."""
+    grey = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
+    dx, dy = cv2.Scharr(grey, cv2.CV_32F, 1, 0), cv2.Scharr(grey, cv2.CV_32F, 0, 1)
+    size, angle = cv2.cartToPolar(dx, dy)
+    direction = (angle * (ORIENTATIONS / (2 * np.pi))).astype(np.int32) % ORIENTATIONS
+    step = sum((size > edge).astype(np.int32) for edge in GRADIENT_STEPS)
+    bins = (direction * (len(GRADIENT_STEPS) + 1) + step).reshape(-1, 1)
+    return bins + np.int32(3 * COLOUR_BINS)
+
+
+class Segments(NamedTuple):
+    """A segmentation of a picture of ``shape`` into ``n`` segments.
+
+    ``sizes`` ``(n,)`` in pixels; ``boxes`` ``(n, 4)`` xyxy; ``colour`` ``(n, Bc)`` and ``texture``
+    ``(n, Bt)`` histograms of sum 1; ``pairs`` ``(P, 2)`` of adjacent segments, the lower first.
+    """
+
+    shape: tuple
+    sizes: np.ndarray
+    boxes: np.ndarray
+    colour: np.ndarray
+    texture: np.ndarray
+    pairs: np.ndarray
+
+
+def measure_segments(labels, bins):
+    """Measure :class:`Segments`.
+
+    Args:
+        labels: ``(H, W)`` int32, the segment of each pixel, from 0, none left out.
+        bins: ``(H * W, 4)`` int32, each pixel's three colour bins and texture bin.
+    """
+    num = int(labels.max()) + 1
+    num_colours = 3 * COLOUR_BINS
+    num_bins = num_colours + ORIENTATIONS * (len(GRADIENT_STEPS) + 1)
+    flat = labels.reshape(-1, 1)
+    sizes = np.bincount(flat[:, 0], minlength=num)
+    counts = np.bincount((flat * num_bins + bins).ravel(), minlength=num * num_bins)
+    shares = (counts.reshape(num, num_bins) / sizes[:, None]).astype(np.float32)
+    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in find_objects(labels + 1)]
+    return Segments(
+        labels.shape,
+        sizes,
+        np.array(boxes),
+        shares[:, :num_colours] / 3,
+        shares[:, num_colours:],
+        adjacent_pairs(labels, num),
+    )
+
+
+def adjacent_pairs(labels, num):
+    """Pairs ``(P, 2)`` int64 of different labels side by side or one above the other, sorted."""
+    keys = []
+    for one, other in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
+        differ = one != other
+        one, other = one[differ].astype(np.int64), other[differ]
+        keys.append(np.minimum(one, other) * num + np.maximum(one, other))
+    return np.stack(np.divmod(np.unique(np.concatenate(keys)), num), axis=1)
+
+
+# ---- grouping
+
+
+class _Forest:
+    """All hierarchies of an image, region by region: a tree's segments, then its merges.
+
+    A pair's similarity never changes while both regions live, and a region is born with all its
+    older neighbours. So each keeps those sorted, and its tree's heap holds only its best one.
+    """
+
+    def __init__(self, trees):
+        nums = [len(segments.sizes) for segments, _ in trees]
+        self.starts = np.cumsum([0] + [2 * num - 1 for num in nums]).tolist()
+        total, num_bins = self.starts[-1], sum(h.shape[1] for h in trees[0][0][3:5])
+        self.hist = np.empty((total, num_bins), np.float32)
+        self.share = np.empty(total, np.float32)  # of the picture's area
+        self.corners = np.empty((total, 4), np.int32)  # -x1 -y1 x2 y2: a union is a maximum
+        self.weights = np.empty((total, 2), np.float32)  # of size and fill
+        self.area = float(np.prod(trees[0][0].shape))
+        self.neighbours = [None] * total  # sets; None before a region is born and after it merged
+        self.candidates = [None] * total  # (similarity, region), ascending
+        self.heaps = [[] for _ in trees]
+        self.born = [start + num for start, num in zip(self.starts, nums)]
+        for tree, (segments, strategy) in enumerate(trees):
+            self._plant(tree, segments, strategy)
+
+    def _plant(self, tree, segments, strategy):
+        start, stop = self.starts[tree], self.starts[tree + 1]
+        leaves = slice(start, start + len(segments.sizes))
+        weights = np.array([cue in strategy for cue in CUES], np.float32)
+        self.hist[leaves] = np.concatenate(
+            [segments.colour * weights[0], segments.texture * weights[1]], axis=1
+        )
+        self.weights[start:stop] = weights[2:]
+        self.share[leaves] = segments.sizes / self.area
+        self.corners[leaves] = segments.boxes * [-1, -1, 1, 1]
+        self.neighbours[leaves] = [set() for _ in segments.sizes]
+        older, younger = (segments.pairs + start).T
+        for one, other in zip(older.tolist(), younger.tolist()):
+            self.neighbours[one].add(other)
+            self.neighbours[other].add(one)
+        self._offer(younger, older, dict.fromkeys(younger.tolist(), tree))
+
+    def _similarity(self, one, other):
+        """Similarities ``(P,)`` of pairs of regions, up to a constant."""
+        common = np.minimum(self.hist[one], self.hist[other]).sum(axis=1)
+        share = self.share[one] + self.share[other]
+        corners = np.maximum(self.corners[one], self.corners[other])
+        box = (corners[:, 0] + corners[:, 2]) * (corners[:, 1] + corners[:, 3]) / self.area
+        size, fill = self.weights[one].T
+        return common - size * share - fill * (box - share)
+
+    def _offer(self, younger, older, trees):
+        """Give the regions ``younger`` ``(P,)`` their ``older`` neighbours as candidates.
+
+        Args:
+            trees: the tree of each of ``younger``, a dict.
+        """
+        similarity = self._similarity(younger, older)
+        order = np.lexsort((older, similarity, younger))
+        younger, older = younger[order], older[order]
+        pairs = list(zip(similarity[order].tolist(), older.tolist()))
+        starts = np.flatnonzero(np.diff(younger, prepend=-1)).tolist()
+        for start, stop in zip(starts, starts[1:] + [len(pairs)]):
+            region = int(younger[start])
+            self.candidates[region] = pairs[start:stop]
+            self._push(trees[region], region)
+
+    def _push(self, tree, region):
+        """Put the best living candidate of a region on the heap."""
+        candidates = self.candidates[region]
+        while candidates:
+            similarity, other = candidates.pop()
+            if self.neighbours[other] is not None:
+                heapq.heappush(self.heaps[tree], (-similarity, region, other))
+                return
+
+    def _pop(self, tree):
+        """The most similar living pair of a tree."""
+        while True:
+            _, region, other = heapq.heappop(self.heaps[tree])
+            if self.neighbours[region] is None:
+                continue
+            if self.neighbours[other] is not None:
+                return region, other
+            self._push(tree, region)
+
+    def _join(self, tree):
+        """Merge a tree's most similar pair; returns it, the new region and its neighbours."""
+        one, other = self._pop(tree)
+        new = self.born[tree]
+        self.born[tree] += 1
+        neighbours = self.neighbours[one] | self.neighbours[other]
+        neighbours -= {one, other}
+        self.neighbours[one] = self.neighbours[other] = None
+        for neighbour in neighbours:
+            known = self.neighbours[neighbour]
+            known.discard(one)
+            known.discard(other)
+            known.add(new)
+        self.neighbours[new] = neighbours
+        return one, other, new, neighbours
+
+    def grow(self):
+        """Merge until each tree is one region.
+
+        Returns:
+            tuple: boxes ``(K, 4)`` int64 xyxy of all regions of all trees; their positions
+            ``(K,)`` int64, 1 for a tree's last merge, 2 for the one before.
+        """
+        while growing := [i for i, end in enumerate(self.starts[1:]) if self.born[i] < end]:
+            merges = [self._join(tree) for tree in growing]
+            one, other, new = (np.array(column) for column in list(zip(*merges))[:3])
+            share = self.share[one] + self.share[other]
+            part = (self.share[one] / share)[:, None]
+            self.share[new] = share
+            self.hist[new] = self.hist[one] * part + self.hist[other] * (1 - part)
+            self.corners[new] = np.maximum(self.corners[one], self.corners[other])
+            younger = np.repeat(new, [len(merge[3]) for merge in merges])
+            older = np.array([region for merge in merges for region in merge[3]], np.int64)
+            if len(older):
+                self._offer(younger, older, dict(zip(new.tolist(), growing)))
+        nums = np.diff(self.starts)
+        positions = np.repeat(self.starts[1:], nums) - np.arange(len(self.corners))
+        return self.corners * np.array([-1, -1, 1, 1]), positions
+
+
+# ---- ranking
+
+
+def _unique(boxes, positions):
+    """Different boxes, the index of each one's first by position, and how often each came."""
+    order = np.lexsort((positions, *boxes.T))
+    changes = (np.diff(boxes[order], axis=0) != 0).any(axis=1)
+    starts = np.flatnonzero(np.concatenate([[True], changes]))
+    first = order[starts]
+    return boxes[first], first, np.diff(starts, append=len(boxes))
+
+
+def rank_by_agreement(boxes, positions, counts):
+    """Order of boxes: late merges, square and agreed ones first, near-duplicates last.
+
+    A box's value is ``votes / (position * sqrt(long side / short side))``; its votes are the
+    regions whose boxes overlap it by more than ``AGREE_IOU``. A box that overlaps a better one
+    by more than ``NEAR_IOU`` comes after all that do not.
+
+    Args:
+        boxes: ``(K, 4)`` int64 xyxy, all different.
+        positions: ``(K,)`` int64, 1 for a hierarchy's last merge.
+        counts: ``(K,)`` int64, how many regions have the box.
+
+    Returns:
+        np.ndarray: ``(K,)`` int64 indices, best first.
+    """
+    sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+    xywh = np.concatenate([boxes[:, :2], sides], axis=1)
+    iou = pairwise_iou(xywh, xywh, np.zeros(len(boxes), np.uint8))
+    votes = (iou > AGREE_IOU).astype(np.float32) @ counts.astype(np.float32)  # exact: whole numbers
+    value = votes / (positions * np.sqrt(sides.max(axis=1) / sides.min(axis=1)))
+    order = np.argsort(-value, kind="stable")
+    near = (iou > NEAR_IOU)[order][:, order]
+    hidden = np.zeros(len(order), bool)
+    for i, row in enumerate(near):
+        if not hidden[i]:
+            hidden[i + 1 :] |= row[i + 1 :]
+    return order[np.argsort(hidden, kind="stable")]
