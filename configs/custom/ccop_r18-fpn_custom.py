@@ -20,7 +20,7 @@ model = dict(
 # 144 of 224 x 224 pixels are 73 of 160 x 160
 stays = dict(min_visible=0.6, min_area=73)
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    dict(type="LoadRegionImage", min_side=414),
     dict(type="DrawRegionCrops", size=160, crop_ratio_range=(0.2, 1.0), **stays),
     dict(
         type="RegionMultiView",

@@ -26,7 +26,7 @@ patches = [
     dict(type="JigsawPatches", crop_size=192, grid=3, patch_size=48),
 ]
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    dict(type="LoadRegionImage", min_side=414),
     dict(type="RegionMultiView", pipelines=[image, image, patches, patches]),
     dict(type="PackRegionInputs"),
 ]

@@ -13,7 +13,7 @@ view = [
     *_base_.colours,
 ]
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    dict(type="LoadRegionImage", min_side=414),
     dict(type="RegionMultiView", pipelines=[view, view]),
     dict(type="PackRegionInputs"),
 ]

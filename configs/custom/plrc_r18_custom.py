@@ -12,7 +12,7 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    dict(type="LoadRegionImage", min_side=414),
     dict(type="GridLabels", grid=4),
     dict(type="DrawOverlappingCrops", min_overlap=0.5, crop_ratio_range=(0.2, 1.0)),
     dict(

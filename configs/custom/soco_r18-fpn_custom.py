@@ -35,7 +35,7 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    dict(type="LoadRegionImage", min_side=262),
     dict(
         type="RegionMultiView",
         pipelines=[

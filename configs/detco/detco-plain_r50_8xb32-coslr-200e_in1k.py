@@ -2,7 +2,7 @@
 _base_ = "./detco_r50_8xb32-coslr-200e_in1k.py"
 
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    _base_.load_image,
     dict(
         type="RegionMultiView",
         pipelines=[_base_.image, _base_.image, _base_.patches, _base_.patches],

@@ -2,7 +2,7 @@
 _base_ = "./plrc_r50_8xb32-coslr-100e_in1k.py"
 
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    _base_.load_image,
     dict(type="FelzenszwalbLabels"),
     _base_.draw_crops,
     _base_.two_views,

@@ -20,7 +20,7 @@ model = dict(
     ),
 )
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    _base_.load_image,
     dict(type="GridLabels", grid=4),
     _base_.draw_crops,
     _base_.two_views,

@@ -4,7 +4,7 @@ _base_ = "./soco_r50-fpn_8xb256-amp-coslr-100e_in1k.py"
 
 model = dict(roi_head=dict(embed_all_levels=True))
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    _base_.load_image,
     dict(
         type="RegionMultiView",
         pipelines=[

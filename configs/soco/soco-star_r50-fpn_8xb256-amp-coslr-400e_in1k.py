@@ -2,7 +2,7 @@
 _base_ = "./soco_r50-fpn_8xb256-amp-coslr-400e_in1k.py"
 
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    _base_.load_image,
     dict(
         type="RegionMultiView",
         pipelines=[

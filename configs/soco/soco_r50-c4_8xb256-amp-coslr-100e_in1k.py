@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    _base_.load_image,
     dict(
         type="RegionMultiView",
         pipelines=[

@@ -2,7 +2,7 @@
 _base_ = "./soco_r50-fpn_8xb256-amp-coslr-100e_in1k.py"
 
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    _base_.load_image,
     _base_.three_views,
     _base_.choose_regions,
     dict(type="PackRegionInputs"),

@@ -31,8 +31,11 @@ class RegionDataset(BaseDataset):
             stops with an error.
         indices: the first so many rows, or just these rows.
         max_refetch: how often another image is tried in place of a bad one.
+        colours_on_device: leave changes of colours, and cutouts after them, to
+            :class:`RegionDataPreprocessor`: they are drawn here and done there, a batch at a time.
 
     Raises:
+        ValueError: there are no changes of colours that could be left to it.
         RegionStoreError: the region file is missing, damaged, empty or of other images.
     """
 
@@ -44,10 +47,12 @@ class RegionDataset(BaseDataset):
         max_bad_samples=100,
         indices=None,
         max_refetch=1000,
+        colours_on_device=False,
     ):
         self.region_file = region_file
         self.images_root = data_root
         self.max_bad_samples = max_bad_samples
+        self.colours_on_device = colours_on_device
         self._bad_samples = torch.zeros(1, dtype=torch.int64).share_memory_()
         super().__init__(
             pipeline=[TRANSFORMS.build(step) for step in pipeline],  # in any default scope
@@ -76,6 +81,7 @@ class RegionDataset(BaseDataset):
             )
         self._rows = rows
         self._check_boxes()
+        self._check_colours()
         self._check_images()
         self._fully_initialized = True
 
@@ -87,6 +93,15 @@ class RegionDataset(BaseDataset):
                 f"{type(asking[0]).__name__} of train_dataloader.dataset.pipeline needs boxes: "
                 "propose regions again with other filters (tools/generate_regions.py "
                 "--filter-args), e.g. a smaller min_side"
+            )
+
+    def _check_colours(self):
+        views = [v for t in self.pipeline.transforms for v in getattr(t, "colours_last", ())]
+        if self.colours_on_device and not any(views):
+            raise ValueError(
+                "train_dataloader.dataset.colours_on_device=True, but no view of "
+                "RegionMultiView.pipelines ends in RegionColorJitter, RegionRandomGrayscale, "
+                "RegionGaussianBlur or RegionSolarize: set it to False"
             )
 
     def _check_images(self):
@@ -115,6 +130,7 @@ class RegionDataset(BaseDataset):
             region_ids=np.arange(len(row.boxes)),
             segments=row.segments,
             sample_idx=idx,
+            colours_on_device=self.colours_on_device,
         )
 
     def prepare_data(self, idx):

@@ -1,7 +1,8 @@
-"""How the workers of a data loader are seeded, and how they join samples."""
+"""How the workers of a data loader start, and how they join samples."""
 
 import random
 
+import cv2
 import numpy as np
 import torch
 from mmengine.dataset import default_collate
@@ -16,7 +17,10 @@ def seed_worker(worker_id, _scope_=None):
     MMEngine's default gives a worker the same seed in every epoch, so the augmentations repeat.
     torch draws its seed from the main process' generator at each start of an epoch: new
     numbers every epoch, and the same ones again after an exact resume (:class:`RNGStateHook`).
+    That is why the workers of pre-training are not persistent. OpenCV gets one thread, as
+    torch does: the workers are the threads.
     """
+    cv2.setNumThreads(0)
     seed = torch.initial_seed() % 2**32
     random.seed(seed)
     np.random.seed(seed)
@@ -24,9 +28,16 @@ def seed_worker(worker_id, _scope_=None):
 
 @FUNCTIONS.register_module()
 def collate_views(samples, _scope_=None):
-    """MMEngine's ``default_collate`` in configs that others inherit.
+    """Join views, channels last as they are in memory; all else as MMEngine's ``default_collate``.
 
-    A config that inherits ``mmregioncon::...`` gets a ``_scope_`` in every dict with a ``type``,
-    also in those of plain functions, which MMEngine then calls with it.
+    Args:
+        samples: B dicts of :class:`PackRegionInputs`.
+
+    Returns:
+        dict: ``inputs``, a list of V ``(B, 3, H, W)`` uint8 tensors, and ``data_samples``.
     """
-    return default_collate(samples)
+    # A config that inherits mmregioncon::... gets a _scope_ in every dict with a type, also in
+    # those of plain functions, which MMEngine then calls with it.
+    views = zip(*(sample.pop("inputs") for sample in samples))
+    inputs = [default_collate([img.permute(1, 2, 0) for img in view]) for view in views]
+    return dict(inputs=[view.permute(0, 3, 1, 2) for view in inputs], **default_collate(samples))

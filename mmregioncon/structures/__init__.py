@@ -1,3 +1,4 @@
+from .colours import Colours, blur_kernel
 from .geometry import (
     box_areas,
     clip_boxes,
@@ -18,11 +19,13 @@ from .region_data_sample import (
 )
 
 __all__ = [
+    "Colours",
     "PointBatch",
     "RegionBatch",
     "RegionDataSample",
     "batch_points",
     "batch_regions",
+    "blur_kernel",
     "box_areas",
     "clip_boxes",
     "crop_resize_affine",

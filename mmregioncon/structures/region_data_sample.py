@@ -16,10 +16,12 @@ class RegionDataSample(BaseDataElement):
     - ``boxes`` ``(K, 4)`` float32 xyxy in the pixels of that view,
     - ``ids`` ``(K,)`` int64; the same id in two views is the same region, -1 is an empty slot,
     - ``points`` ``(K, N, 2)`` float32 xy in the pixels of that view, if the method samples them,
+    - ``cutouts`` ``(K, 4)`` float32 xyxy, squares that the device paints after the colours,
     - further fields of the method.
 
     Metainfo: ``img_path``, ``ori_shape`` (H, W), ``affines`` (V, 3, 3) from the original image
-    to each view.
+    to each view; if the device changes colours, ``colours``, a :class:`Colours` or ``None`` for
+    each view, and ``cutout_fill``.
     """
 
     @property

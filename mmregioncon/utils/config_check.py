@@ -85,6 +85,14 @@ def check_parts(cfg):
                 f"{cfg.filename}: model.projector.num_patches={found}, but JigsawPatches in "
                 f"train_dataloader.dataset.pipeline makes {patches} (grid={step.get('grid', 3)})"
             )
+    dataset = cfg.get("train_dataloader", {}).get("dataset") or {}
+    preprocessor = (model.get("data_preprocessor") or {}).get("type", "RegionDataPreprocessor")
+    if dataset.get("colours_on_device") and "RegionDataPreprocessor" not in preprocessor:
+        raise ConfigError(
+            f"{cfg.filename}: train_dataloader.dataset.colours_on_device=True, but "
+            f"model.data_preprocessor.type={preprocessor!r} does nothing to colours: use "
+            "'mmregioncon.RegionDataPreprocessor'"
+        )
 
 
 def _transforms(cfg, name):

@@ -7,7 +7,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmregioncon.datasets import RegionDataset, seed_worker
+from mmregioncon.datasets import RegionDataset, collate_views, seed_worker
 from mmregioncon.regions import RegionRow, RegionStoreError, write_store
 
 LOAD = [dict(type="mmregioncon.LoadRegionImage")]
@@ -168,10 +168,54 @@ def test_a_fault_of_the_pipeline_is_not_a_bad_image(images):
     assert int(data._bad_samples) == 0
 
 
-def loader(data, **kwargs):
+def loader(data, num_workers=1, collate_fn=pseudo_collate, **kwargs):
     return DataLoader(
-        data, num_workers=1, collate_fn=pseudo_collate, worker_init_fn=seed_worker, **kwargs
+        data, num_workers=num_workers, collate_fn=collate_fn, worker_init_fn=seed_worker, **kwargs
     )
+
+
+def views(*steps):
+    pipeline = [dict(type="RegionResize", size=16), dict(type="RegionRandomFlip"), *steps]
+    pack = dict(type="PackRegionInputs")
+    return [*LOAD, dict(type="RegionMultiView", pipelines=[pipeline] * 2), pack]
+
+
+JITTER = dict(type="RegionColorJitter", brightness=0.4, hue=0.1)
+
+
+def test_left_to_the_device_workers_draw_the_same_and_change_nothing(images):
+    file = str(images.parent / "regions.arrow")
+    batches = []
+    for on_device in (False, True, True):
+        data = RegionDataset(file, pipeline=views(JITTER), colours_on_device=on_device)
+        torch.manual_seed(0)
+        batches.append(next(iter(loader(data, collate_fn=collate_views, batch_size=6))))
+    here, there, again = batches
+    assert "colours" not in here["data_samples"][0]
+    for one, other in zip(there["data_samples"], again["data_samples"]):
+        assert one.colours == other.colours and one.colours[0] != one.colours[1]
+    for view, other in zip(there["inputs"], again["inputs"]):
+        assert view.shape == (6, 3, 16, 16) and view.dtype == torch.uint8
+        assert torch.equal(view, other)
+    affines = [np.stack([one.affines for one in b["data_samples"]]) for b in (here, there)]
+    np.testing.assert_array_equal(*affines)  # flips are not disturbed
+    assert not torch.equal(here["inputs"][0], there["inputs"][0])
+
+
+def test_without_colours_nothing_can_be_left_to_the_device(images):
+    file = str(images.parent / "regions.arrow")
+    with pytest.raises(ValueError, match="colours_on_device=True, but no view.*set it to False"):
+        RegionDataset(file, pipeline=views(), colours_on_device=True)
+
+
+def test_a_batch_is_its_samples(images):
+    data = RegionDataset(str(images.parent / "regions.arrow"), pipeline=views())
+    samples = [data[i] for i in range(3)]
+    expected = [[view.clone() for view in sample["inputs"]] for sample in samples]
+    batch = collate_views(samples)
+    for index, view in enumerate(batch["inputs"]):
+        assert torch.equal(view, torch.stack([one[index] for one in expected]))
+    assert [one.sample_idx for one in batch["data_samples"]] == [0, 1, 2]
 
 
 def test_the_count_is_shared_with_workers(images):

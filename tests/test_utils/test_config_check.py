@@ -159,8 +159,29 @@ def test_a_queue_takes_the_keys_of_one_step(model, batch_size, world_size, messa
     ],
 )
 def test_model_and_pipeline_fit(model, step, message):
+    check_fit(model, dict(), step, message)
+
+
+@pytest.mark.parametrize(
+    "preprocessor, message",
+    [
+        (None, None),
+        (dict(type="mmregioncon.RegionDataPreprocessor"), None),
+        (
+            dict(type="SelfSupDataPreprocessor"),
+            "colours_on_device=True, but model.data_preprocessor.type='SelfSup.*: use",
+        ),
+    ],
+)
+def test_colours_are_left_to_those_who_do_them(preprocessor, message):
+    model = dict(data_preprocessor=preprocessor)
+    check_fit(model, dict(colours_on_device=True), dict(type="RegionSolarize"), message)
+    check_fit(model, dict(), dict(type="RegionSolarize"), None)
+
+
+def check_fit(model, dataset, step, message):
     views = dict(type="RegionMultiView", pipelines=[[dict(type="RegionResize"), step]])
-    loader = dict(dataset=dict(pipeline=[dict(type="LoadRegionImage"), views]))
+    loader = dict(dataset=dict(dataset, pipeline=[dict(type="LoadRegionImage"), views]))
     cfg = _config(model=model, train_dataloader=loader)
     if message is None:
         check_parts(cfg)

@@ -1,16 +1,25 @@
 """Samples a second of one loader worker, and which transform takes the time.
 
-Reads real files: the config's region file, or with --synthetic 500x375 JPEGs made on the spot.
-One process, OpenCV on one thread, as in a loader's worker.
+Reads real files: the config's region file, or 500x375 JPEGs made on the spot with 20 random boxes
+each: of noise with --synthetic, of photographs with --images. One process reads and joins batches,
+OpenCV and torch on one thread, as a loader's worker does. If the config leaves colours to the
+device, their time there is told apart.
 
 Examples:
     python tools/benchmarks/benchmark_dataloader.py configs/demo/soco_r18-fpn_demo.py
     python tools/benchmarks/benchmark_dataloader.py \
-        configs/soco/soco_r50-fpn_1xb64-coslr-100e_in1k.py --synthetic --json loader.json
+        configs/soco/soco_r50-fpn_1xb64-coslr-100e_in1k.py --images photographs --cfg-options \
+        train_dataloader.dataset.colours_on_device=True --json loader.json
+    git worktree add /tmp/before COMMIT
+    python tools/benchmarks/benchmark_dataloader.py \
+        configs/soco/soco_r50-fpn_1xb64-coslr-100e_in1k.py --synthetic --against /tmp/before
 """
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -19,11 +28,14 @@ from statistics import median
 
 import cv2
 import numpy as np
+import torch
 from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
+from mmengine.registry import FUNCTIONS, init_default_scope
 
 from mmregioncon.regions import RegionRow, write_store
-from mmregioncon.registry import DATASETS
+from mmregioncon.registry import DATASETS, MODELS
+
+SIZE = (500, 375)
 
 
 def parse_args():
@@ -31,21 +43,46 @@ def parse_args():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="pre-training config")
-    parser.add_argument("--synthetic", action="store_true", help="500x375 JPEGs, made for this")
-    parser.add_argument("--num-samples", type=int, default=100, help="samples a round")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--synthetic", action="store_true", help="500x375 JPEGs of noise")
+    source.add_argument("--images", help="folder of JPEGs; the first 64, resized to 500x375")
+    parser.add_argument("--num-batches", type=int, default=4, help="batches a round")
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5, help="rounds; the median counts")
+    parser.add_argument("--device", default="cpu", help="where colours left to the device are done")
+    parser.add_argument(
+        "--against",
+        metavar="DIR",
+        help="checkout of another commit, measured in turns with this one, without --cfg-options; "
+        "CONFIG is relative to both",
+    )
     parser.add_argument("--cfg-options", nargs="+", action=DictAction)
     parser.add_argument("--json", help="write the figures to this file")
     return parser.parse_args()
 
 
-def make_images(folder, num=32, seed=0):
-    """Write JPEGs of smoothed noise with 20 boxes each, and their region file; return it."""
+def photographs(folder, num=64):
+    """Yield the first images of a folder."""
+    files = sorted(Path(folder).rglob("*.jpg"))[:num]
+    if not files:
+        raise SystemExit(f"--images {folder}: there is no *.jpg in it")
+    for file in files:
+        yield cv2.imread(str(file))
+
+
+def noise(num=32, seed=0):
+    """Yield images of noise."""
+    rng = np.random.default_rng(seed)
+    for _ in range(num):
+        yield rng.integers(0, 256, (47, 63, 3), dtype=np.uint8)
+
+
+def make_images(folder, images, seed=0):
+    """Write enlarged JPEGs with 20 boxes each, and their region file; return it."""
     rng = np.random.default_rng(seed)
     rows = []
-    for i in range(num):
-        img = cv2.resize(rng.integers(0, 256, (47, 63, 3), dtype=np.uint8), (500, 375))
-        cv2.imwrite(str(folder / f"{i}.jpg"), img)
+    for i, img in enumerate(images):
+        cv2.imwrite(str(folder / f"{i}.jpg"), cv2.resize(img, SIZE, interpolation=cv2.INTER_CUBIC))
         corner = rng.uniform(0, (280, 200), (20, 2))
         boxes = np.concatenate([corner, corner + rng.uniform(100, (220, 175), (20, 2))], 1)
         rows.append(RegionRow(f"{i}.jpg", 375, 500, boxes.astype(np.float32), np.ones(20, "f4")))
@@ -82,12 +119,54 @@ def instrument(dataset):
     return seconds
 
 
-def measure(dataset, num_samples):
+def batches(dataset, collate, args):
+    """Yield batches as a worker makes them."""
+    for first in range(0, args.num_batches * args.batch_size, args.batch_size):
+        rows = range(first, first + args.batch_size)
+        yield collate([dataset[row % len(dataset)] for row in rows])
+
+
+def measure(dataset, collate, args):
     """Samples a second of one pass."""
     start = time.perf_counter()
-    for i in range(num_samples):
-        dataset[i % len(dataset)]
-    return num_samples / (time.perf_counter() - start)
+    for _ in batches(dataset, collate, args):
+        pass
+    return args.num_batches * args.batch_size / (time.perf_counter() - start)
+
+
+def measure_device(cfg, dataset, collate, args):
+    """Milliseconds a sample to make a batch ready on the device: with its colours, without."""
+    preprocessor = cfg.model.get("data_preprocessor") or dict(type="RegionDataPreprocessor")
+    preprocessor = MODELS.build(preprocessor).to(args.device)
+    spent = [[], []]
+    for batch in batches(dataset, collate, args):
+        plain = [sample.clone() for sample in batch["data_samples"]]
+        for sample in plain:
+            del sample.colours
+        for times, samples in zip(spent, (batch["data_samples"], plain)):
+            start = time.perf_counter()
+            preprocessor(dict(inputs=batch["inputs"], data_samples=samples), training=True)
+            if torch.device(args.device).type == "cuda":
+                torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - start) / args.batch_size)
+    return [median(times) for times in spent]
+
+
+def rate_of(checkout, args):
+    """Samples a second of one round of this benchmark with another checkout's package."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        command = [sys.executable, os.path.abspath(__file__), args.config, "--repeats", "1"]
+        command += ["--num-batches", args.num_batches, "--batch-size", args.batch_size]
+        command += ["--images", os.path.abspath(args.images)] if args.images else []
+        command += ["--synthetic"] if args.synthetic else []
+        subprocess.run(
+            [str(word) for word in (*command, "--json", file.name)],
+            cwd=checkout,
+            env=dict(os.environ, PYTHONPATH=os.path.abspath(checkout)),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        return json.loads(Path(file.name).read_text())["samples_per_s"]
 
 
 def main():
@@ -96,28 +175,44 @@ def main():
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.default_scope)
     cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    figures = dict(config=args.config)
     with tempfile.TemporaryDirectory() as folder:
-        if args.synthetic:
-            cfg.train_dataloader.dataset.region_file = make_images(Path(folder))
+        if args.synthetic or args.images:
+            images = photographs(args.images) if args.images else noise()
+            cfg.train_dataloader.dataset.region_file = make_images(Path(folder), images)
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
-        measure(dataset, 10)
-        rates = [measure(dataset, args.num_samples) for _ in range(args.repeats)]
+        collate = FUNCTIONS.get(cfg.train_dataloader.collate_fn.type)
+        measure(dataset, collate, args)
+        rates, others = [], []
+        for _ in range(args.repeats):
+            rates.append(measure(dataset, collate, args))
+            others += [rate_of(args.against, args)] if args.against else []
+        if cfg.train_dataloader.dataset.get("colours_on_device"):
+            both = measure_device(cfg, dataset, collate, args)
+            figures.update(zip(("device_ms_per_sample", "device_ms_without_colours"), both))
         seconds = instrument(dataset)
-        measure(dataset, args.num_samples)
-    parts = {name: 1000 * spent / args.num_samples for name, spent in seconds.items()}
-    report(args, median(rates), parts)
+        measure(dataset, collate, args)
+    figures["samples_per_s"] = median(rates)
+    if args.against:
+        figures["against_samples_per_s"] = median(others)
+        figures["ratio"] = median(rate / other for rate, other in zip(rates, others))
+    num_samples = args.num_batches * args.batch_size
+    parts = {name: 1000 * spent / num_samples for name, spent in seconds.items()}
+    report(args, figures, parts)
 
 
-def report(args, samples_per_s, parts):
-    """Print the rate and the table, and write them to ``--json``."""
-    print(f"samples_per_s: {samples_per_s:.1f}\n\nms a sample")
+def report(args, figures, parts):
+    """Print the figures and the table, and write them to ``--json``."""
+    for name, value in figures.items():
+        print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}")
+    print("\nms a sample")
     for name, spent in sorted(parts.items(), key=lambda item: -item[1]):
         print(f"{spent:8.2f}  {name}")
     if args.json:
-        figures = dict(
-            config=args.config, samples_per_s=samples_per_s, milliseconds_per_sample=parts
+        Path(args.json).write_text(
+            json.dumps(dict(figures, milliseconds_per_sample=parts), indent=2)
         )
-        Path(args.json).write_text(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

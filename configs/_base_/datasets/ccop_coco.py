@@ -4,8 +4,10 @@ _base_ = "region_loader.py"
 region_file = "data/coco/regions_train2017_ccop.arrow"
 # a box stays if so much of it is inside both crops, and larger than so many pixels of the views
 stays = dict(min_visible=0.6, min_area=144)
+# large JPEGs are decoded smaller, but the smallest crop still has a view's pixels
+load_image = dict(type="LoadRegionImage", min_side=818)
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    load_image,
     dict(
         type="DrawRegionCrops",
         size=224,

@@ -24,8 +24,10 @@ patches = [
     _base_.half_blur,
     dict(type="JigsawPatches", crop_size=255, grid=3, patch_size=64),
 ]
+# large JPEGs are decoded smaller, but the smallest crop still has a view's pixels
+load_image = dict(type="LoadRegionImage", min_side=579)
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    load_image,
     dict(type="RegionMultiView", pipelines=[rand_image, rand_image, patches, patches]),
     dict(type="PackRegionInputs"),
 ]

@@ -6,8 +6,10 @@ view = [
     _base_.flip,
     *_base_.colours,
 ]
+# large JPEGs are decoded smaller, but the smallest crop still has a view's pixels
+load_image = dict(type="LoadRegionImage", min_side=579)
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    load_image,
     dict(type="RegionMultiView", pipelines=[view, view]),
     dict(type="PackRegionInputs"),
 ]

@@ -9,8 +9,10 @@ two_views = dict(
         for window in (0, 1)
     ],
 )
+# large JPEGs are decoded smaller, but the smallest crop still has a view's pixels
+load_image = dict(type="LoadRegionImage", min_side=579)
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    load_image,
     dict(type="GridLabels", grid=4),
     draw_crops,
     two_views,

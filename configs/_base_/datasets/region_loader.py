@@ -1,26 +1,13 @@
 # Images of a region file, and the transforms that all methods share
-colour_jitter = dict(
-    type="mmpretrain.ColorJitter",
-    brightness=0.4,
-    contrast=0.4,
-    saturation=0.2,
-    hue=0.1,
-    backend="cv2",
+jitter = dict(
+    type="RegionColorJitter", brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, prob=0.8
 )
-jitter = dict(type="RandomApply", transforms=[colour_jitter], prob=0.8)
-strong_jitter = dict(jitter, transforms=[dict(colour_jitter, saturation=0.4)])
-grey = dict(
-    type="RandomGrayscale",
-    prob=0.2,
-    keep_channels=True,
-    channel_weights=(0.114, 0.587, 0.2989),
-)
-blur = dict(
-    type="mmpretrain.GaussianBlur", magnitude_range=(0.1, 2.0), magnitude_std="inf", prob=1.0
-)
+strong_jitter = dict(jitter, saturation=0.4)
+grey = dict(type="RegionRandomGrayscale", prob=0.2)
+blur = dict(type="RegionGaussianBlur", magnitude_range=(0.1, 2.0), magnitude_std="inf", prob=1.0)
 half_blur = dict(blur, prob=0.5)
 rare_blur = dict(blur, prob=0.1)
-solarise = dict(type="mmpretrain.Solarize", thr=128, prob=0.2)
+solarise = dict(type="RegionSolarize", thr=128, prob=0.2)
 flip = dict(type="RegionRandomFlip", prob=0.5)
 
 # BYOL's colours: the first view is always blurred, the others seldom, and solarised at times
@@ -44,5 +31,6 @@ train_dataloader = dict(
         region_file=region_file,
         data_root=None,
         max_bad_samples=100,
+        colours_on_device=False,
     ),
 )

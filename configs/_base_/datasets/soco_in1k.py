@@ -18,8 +18,10 @@ three_views = dict(
     ],
 )
 choose_regions = dict(type="SelectPairRegions", pairs=[(0, 1), (0, 2)], num_regions=4)
+# large JPEGs are decoded smaller, but the smallest crop still has a view's pixels
+load_image = dict(type="LoadRegionImage", min_side=366)
 train_pipeline = [
-    dict(type="LoadRegionImage"),
+    load_image,
     three_views,
     choose_regions,
     dict(type="RegionCutout", views=(1, 2)),

@@ -5,9 +5,7 @@ _base_ = [
 ]
 
 # Weaker colours than the papers': a blur made for 224 pixels leaves nothing of 80.
-small_blur = dict(
-    type="mmpretrain.GaussianBlur", magnitude_range=(0.1, 0.6), magnitude_std="inf", prob=0.2
-)
+small_blur = dict(_base_.blur, magnitude_range=(0.1, 0.6), prob=0.2)
 small_colours = [_base_.jitter, _base_.grey, small_blur]
 
 train_dataloader = dict(

@@ -1,3 +1,9 @@
+from .colours import (
+    RegionColorJitter,
+    RegionGaussianBlur,
+    RegionRandomGrayscale,
+    RegionSolarize,
+)
 from .common_regions import CommonRegions
 from .crop_pairs import DrawCropPair, DrawOverlappingCrops, DrawRegionCrops, RegionCrop
 from .formatting import PackRegionInputs
@@ -19,12 +25,16 @@ __all__ = [
     "LoadRegionImage",
     "MaskLabels",
     "PackRegionInputs",
+    "RegionColorJitter",
     "RegionCrop",
     "RegionCutout",
+    "RegionGaussianBlur",
     "RegionMultiView",
     "RegionRandomFlip",
+    "RegionRandomGrayscale",
     "RegionRandomResizedCrop",
     "RegionResize",
+    "RegionSolarize",
     "SampleRegionPoints",
     "SelectPairRegions",
 ]

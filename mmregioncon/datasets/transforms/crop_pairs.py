@@ -7,7 +7,7 @@ from mmcv.transforms import BaseTransform
 from mmpretrain.datasets.transforms import RandomResizedCrop
 
 from mmregioncon.registry import TRANSFORMS
-from mmregioncon.structures import box_areas, clip_boxes
+from mmregioncon.structures import box_areas, clip_boxes, map_boxes
 
 from .common_regions import staying_boxes
 from .views import crop_and_resize
@@ -38,7 +38,7 @@ class DrawCropPair(BaseTransform):
         self.max_tries = max_tries
 
     def transform(self, results):
-        """Add ``windows``: two ``(x, y, w, h)`` in image pixels."""
+        """Add ``windows``: two ``(x, y, w, h)`` in pixels of ``img``."""
         for _ in range(self.max_tries):
             results["windows"] = [self._window(results["img"]) for _ in range(2)]
             if self.accepts(results):
@@ -101,7 +101,8 @@ class DrawRegionCrops(DrawCropPair):
 
     def accepts(self, results):
         """Whether a box stays."""
-        windows, boxes = corners(results["windows"]), results["boxes"]
+        windows = corners(results["windows"])
+        boxes = map_boxes(results["boxes"], results.get("affine", np.eye(3)))
         return staying_boxes(boxes, windows, self.sizes, self.min_visible, self.min_area).any()
 
 

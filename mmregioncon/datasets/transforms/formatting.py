@@ -13,25 +13,30 @@ from mmregioncon.structures import RegionDataSample
 class PackRegionInputs(BaseTransform):
     """Pack the views.
 
-    Returns ``dict(inputs, data_samples)``: ``inputs`` is a list of V ``(3, H, W)`` uint8 tensors,
-    ``data_samples`` one :class:`RegionDataSample`.
+    Returns ``dict(inputs, data_samples)``: ``inputs`` is a list of V ``(3, H, W)`` uint8 tensors
+    (of the images' own memory, channels last), ``data_samples`` one :class:`RegionDataSample`.
 
     Args:
         meta_keys: what of the results is kept as metainfo, if present.
     """
 
     def __init__(
-        self, meta_keys=("sample_idx", "img_path", "ori_shape", "pairs", "matched_points")
-    ):
+        self,
+        meta_keys=(
+            "sample_idx", "img_path", "ori_shape", "pairs", "matched_points", "cutout_fill",
+        ),
+    ):  # fmt: skip
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results):
         """Pack ``results['views']``."""
         views = results["views"]
-        inputs = [torch.from_numpy(view["img"].transpose(2, 0, 1).copy()) for view in views]
+        inputs = [torch.from_numpy(view["img"]).permute(2, 0, 1) for view in views]
         meta = {key: results[key] for key in self.meta_keys if key in results}
+        meta["affines"] = np.stack([view["affine"] for view in views])
+        if any("colours" in view for view in views):
+            meta["colours"] = [view.get("colours") for view in views]
         sample = RegionDataSample(metainfo=meta)
-        sample.set_metainfo(dict(affines=np.stack([view["affine"] for view in views])))
         sample.views = [_instance(view) for view in views]
         return dict(inputs=inputs, data_samples=sample)
 
@@ -42,4 +47,6 @@ def _instance(view):
     instance = InstanceData(boxes=boxes.astype(np.float32), ids=ids.astype(np.int64))
     if "points" in view:
         instance.points = view["points"].astype(np.float32)
+    if "cutouts" in view:
+        instance.cutouts = view["cutouts"]
     return instance

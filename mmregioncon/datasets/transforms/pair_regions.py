@@ -37,7 +37,8 @@ def choose_common(boxes, windows, num, min_side=0.0):
     if len(common) == 0:
         return common
     chosen = np.random.permutation(common)[:num]
-    return np.concatenate([chosen, np.random.choice(chosen, num - len(chosen))])
+    again = np.random.randint(len(chosen), size=num - len(chosen))
+    return np.concatenate([chosen, chosen[again]])
 
 
 def jitter_some(boxes, window, prob, amount):
@@ -126,6 +127,9 @@ class SelectPairRegions(BaseTransform):
 class RegionCutout(BaseTransform):
     """Paint a square somewhere in some of the boxes of some views.
 
+    Views with ``colours`` are painted after these, on the device: they get ``cutouts`` ``(K, 4)``
+    float32 xyxy, a square for each box, empty for most.
+
     Args:
         views: indices of the views that are painted.
         prob: probability a box.
@@ -144,16 +148,22 @@ class RegionCutout(BaseTransform):
         for index in self.views:
             view = results["views"][index]
             _, first = np.unique(view["ids"], return_index=True)
-            boxes = view["boxes"][first[np.random.rand(len(first)) < self.prob]]
-            if len(boxes):
-                view["img"] = self._paint(view["img"].copy(), boxes)
+            chosen = first[np.random.rand(len(first)) < self.prob]
+            squares = self._squares(view["boxes"][chosen])
+            if "colours" in view:
+                view["cutouts"] = np.zeros((len(view["ids"]), 4), np.float32)
+                view["cutouts"][chosen] = squares
+                results["cutout_fill"] = self.fill
+            elif len(squares):
+                view["img"] = view["img"].copy()
+                for x1, y1, x2, y2 in squares:
+                    view["img"][y1:y2, x1:x2] = self.fill
         return results
 
-    def _paint(self, img, boxes):
+    def _squares(self, boxes):
+        """A square in each box, ``(K, 4)`` integers xyxy."""
         size = boxes[:, 2:] - boxes[:, :2]
         area = np.random.uniform(*self.area, len(boxes)) * size.prod(axis=1)
         side = np.minimum(np.sqrt(area)[:, None], size)
         corner = boxes[:, :2] + np.random.rand(len(boxes), 2) * (size - side)
-        for x1, y1, x2, y2 in np.rint(np.concatenate([corner, corner + side], 1)).astype(int):
-            img[y1:y2, x1:x2] = self.fill
-        return img
+        return np.rint(np.concatenate([corner, corner + side], 1)).astype(int)

@@ -1,20 +1,27 @@
 """Views of an image, each with the affine map that says where its pixels come from.
 
 Geometric transforms here update ``affine``; boxes stay in the original image's frame until a
-view's regions are chosen, and are then mapped once. Photometric transforms (mmcv's,
-mmpretrain's) see only ``img`` and know nothing of regions.
+view's regions are chosen, and are then mapped once. Photometric transforms see only ``img``
+and know nothing of regions.
 """
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmpretrain.datasets.transforms import RandomResizedCrop
 
 from mmregioncon.registry import TRANSFORMS
-from mmregioncon.structures import crop_resize_affine, hflip_affine
+from mmregioncon.structures import Colours, crop_resize_affine, hflip_affine
+
+from .colours import ColourTransform
 
 
-def crop_and_resize(results, crop, size):
+def _shrinks(old, new):
+    return old[0] > new[0] and old[1] > new[1]
+
+
+def crop_and_resize(results, crop, size, larger=None):
     """Crop first, then resize what is left, and update the affine map.
 
     Pixels are averaged where the crop shrinks (no aliasing), else bicubic.
@@ -23,14 +30,22 @@ def crop_and_resize(results, crop, size):
         results: with ``img`` ``(H, W, 3)`` and ``affine`` ``(3, 3)``.
         crop: ``(x, y, w, h)`` integers in pixels of ``img``.
         size: ``(width, height)`` of the result.
+        larger: what this function made of the same crop at another size. If that was averaged
+            and has a whole number of pixels to one of the result, their means are those of the
+            crop, and there are fewer of them.
 
     Returns:
-        dict: ``results`` with ``img``, ``img_shape``, ``crop`` and ``affine`` renewed.
+        dict: ``results`` with ``img``, ``img_shape``, ``crop`` and ``affine`` renewed, and
+        ``resized``, the same as ``img``, which later transforms leave alone.
     """
     x, y, w, h = crop
     img = results["img"][y : y + h, x : x + w]
-    interpolation = "area" if w > size[0] and h > size[1] else "bicubic"
-    results["img"] = mmcv.imresize(img, size, interpolation=interpolation)
+    if larger is not None:
+        between = larger.shape[1::-1]
+        if _shrinks((w, h), between) and not np.mod(between, size).any():
+            img = larger
+    interpolation = "area" if _shrinks(img.shape[1::-1], size) else "bicubic"
+    results["img"] = results["resized"] = mmcv.imresize(img, size, interpolation=interpolation)
     results["img_shape"] = results["img"].shape[:2]
     results["crop"] = crop
     results["affine"] = crop_resize_affine(crop, size) @ results["affine"]
@@ -43,7 +58,9 @@ class RegionMultiView(BaseTransform):
 
     Adds ``views``: a list of dicts with ``img``, ``img_shape``, ``affine`` (from the original
     image to the view) and ``crop``. A later pipeline finds the earlier ones in ``views``,
-    and all find the ``windows`` that were drawn for them, if any.
+    and all find the ``windows`` that were drawn for them, if any. If the results have
+    ``colours_on_device``, views whose pipeline ends in changes of colours bring ``colours``
+    (:class:`Colours`) and are not changed here.
 
     Args:
         pipelines: one list of transforms a view.
@@ -53,22 +70,31 @@ class RegionMultiView(BaseTransform):
         self.pipelines = [
             Compose([TRANSFORMS.build(step) for step in pipeline]) for pipeline in pipelines
         ]
+        self.colours_last = [_ends_in_colours(pipeline.transforms) for pipeline in self.pipelines]
 
     def transform(self, results):
         """Add ``views``."""
         views = []
-        for pipeline in self.pipelines:
+        for pipeline, colours_last in zip(self.pipelines, self.colours_last):
             start = dict(
                 img=results["img"],
-                affine=np.eye(3),
+                affine=results.get("affine", np.eye(3)),
                 views=views,
                 windows=results.get("windows", ()),
             )
+            if colours_last and results.get("colours_on_device"):
+                start["colours"] = Colours()
             view = pipeline(start)
             del view["views"], view["windows"]
             views.append(view)
         results["views"] = views
         return results
+
+
+def _ends_in_colours(transforms):
+    """Whether changes of colours come, and nothing after them."""
+    are_colours = [isinstance(step, ColourTransform) for step in transforms]
+    return any(are_colours) and are_colours == sorted(are_colours)
 
 
 @TRANSFORMS.register_module()
@@ -103,12 +129,11 @@ class RegionRandomResizedCrop(RandomResizedCrop):
 
     def transform(self, results):
         """Renew ``img`` and ``affine``."""
-        if self.crop_of is None:
-            y, x, h, w = self.rand_crop_params(results["img"])
-            crop = (x, y, w, h)
-        else:
-            crop = results["views"][self.crop_of]["crop"]
-        return crop_and_resize(results, crop, tuple(self.scale))
+        if self.crop_of is not None:
+            earlier = results["views"][self.crop_of]
+            return crop_and_resize(results, earlier["crop"], tuple(self.scale), earlier["resized"])
+        y, x, h, w = self.rand_crop_params(results["img"])
+        return crop_and_resize(results, (x, y, w, h), tuple(self.scale))
 
 
 @TRANSFORMS.register_module()
@@ -122,5 +147,5 @@ class RegionRandomFlip(BaseTransform):
         """Renew ``img`` and ``affine`` if the coin says so."""
         if np.random.rand() < self.prob:
             results["affine"] = hflip_affine(results["img"].shape[1]) @ results["affine"]
-            results["img"] = np.ascontiguousarray(results["img"][:, ::-1])
+            results["img"] = cv2.flip(results["img"], 1)
         return results
