@@ -1,4 +1,5 @@
-# Regions are the segments of each image, computed on the fly, instead of grid cells
+# Regions are the segments of each image instead of grid cells: from the region file if it has them
+# (tools/generate_regions.py --segments), otherwise computed on the fly
 _base_ = "./plrc_r50_8xb32-coslr-100e_in1k.py"
 
 train_pipeline = [
