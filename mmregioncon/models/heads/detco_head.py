@@ -1,5 +1,6 @@
 """DetCo's losses (Xie et al., ICCV 2021, arXiv 2102.04803)."""
 
+import torch
 from mmengine.model import BaseModule
 
 from mmregioncon.registry import MODELS
@@ -67,9 +68,17 @@ class DetCoHead(BaseModule):
             dict: ``loss_<term>``, float32 scalars.
         """
         losses = {}
-        for term in self.terms:
-            query, key = TERMS[term]
-            stages = zip(queries[query].unbind(1), keys[key].unbind(1), negatives[key])
-            per_stage = [info_nce(*stage, self.temperature) for stage in stages]
-            losses[f"loss_{term}"] = sum(w * loss for w, loss in zip(self.stage_weights, per_stage))
-        return losses
+        for kind, key in keys.items():
+            # Terms with the same keys share each pass over a queue.
+            terms = [term for term in self.terms if TERMS[term][1] == kind]
+            query = torch.cat([queries[TERMS[term][0]] for term in terms])
+            stages = zip(
+                self.stage_weights,
+                query.unbind(1),
+                key.repeat(len(terms), 1, 1).unbind(1),
+                negatives[kind],
+            )
+            rows = sum(w * info_nce(*one, self.temperature, "none") for w, *one in stages)
+            means = rows.view(len(terms), -1).mean(dim=1)
+            losses.update(zip(terms, means))
+        return {f"loss_{term}": losses[term] for term in self.terms}
