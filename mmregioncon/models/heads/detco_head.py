@@ -68,14 +68,14 @@ class DetCoHead(BaseModule):
             dict: ``loss_<term>``, float32 scalars.
         """
         losses = {}
-        for kind, key in keys.items():
+        for kind in sorted({TERMS[term][1] for term in self.terms}):
             # Terms with the same keys share each pass over a queue.
             terms = [term for term in self.terms if TERMS[term][1] == kind]
             query = torch.cat([queries[TERMS[term][0]] for term in terms])
             stages = zip(
                 self.stage_weights,
                 query.unbind(1),
-                key.repeat(len(terms), 1, 1).unbind(1),
+                keys[kind].repeat(len(terms), 1, 1).unbind(1),
                 negatives[kind],
             )
             rows = sum(w * info_nce(*one, self.temperature, "none") for w, *one in stages)
