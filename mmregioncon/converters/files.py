@@ -81,8 +81,11 @@ def _read_torch(path):
 
 def _read_soco(path):
     """SoCo keeps its command line, an ``argparse.Namespace``, under ``opt`` beside ``model``."""
+    allow = getattr(torch.serialization, "safe_globals", None)
+    if allow is None:
+        raise CheckpointError(f"{path}: to read it safely, torch 2.5 or later is needed")
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with allow([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
