@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 torch.set_num_threads(1)  # tiny tensors: a second thread only waits, for long on a busy machine
 
@@ -19,3 +20,12 @@ def golden():
         return cache[name]
 
     return load
+
+
+@pytest.fixture(autouse=True)
+def own_scope():
+    """A test's Runner sets MMEngine's default scope, which must not decide the tests after it."""
+    before = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)

@@ -2,12 +2,12 @@
 
 import random
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dataset import default_collate
 
 from mmregioncon.registry import FUNCTIONS
+from mmregioncon.utils.opencv import pin_opencv
 
 
 @FUNCTIONS.register_module()
@@ -20,7 +20,7 @@ def seed_worker(worker_id, _scope_=None):
     That is why the workers of pre-training are not persistent. OpenCV gets one thread, as
     torch does: the workers are the threads.
     """
-    cv2.setNumThreads(0)
+    pin_opencv()
     seed = torch.initial_seed() % 2**32
     random.seed(seed)
     np.random.seed(seed)

@@ -29,6 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmregioncon.registry import REGION_PROPOSERS
+from mmregioncon.utils.opencv import one_opencv_thread, pin_opencv
 from mmregioncon.version import __version__
 
 from .atomic import atomic_path
@@ -97,7 +98,7 @@ def generate_regions(
     metadata = _metadata(images, proposer, filter_cfg, segments, shard, work.proposer)
     paths, out = _share(images.paths, *shard), shard_path(out, *shard)
     started, done = time.time(), 0
-    with _only_writer(out) as folder:
+    with one_opencv_thread(), _only_writer(out) as folder:
         if overwrite or not _is_done(out, metadata):
             parts = _Parts(folder, paths, metadata, overwrite)
             done = parts.propose(work, workers, progress)
@@ -212,7 +213,7 @@ def _start_worker(work, parent):
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    cv2.setNumThreads(1)
+    pin_opencv()
     with contextlib.suppress(AttributeError):  # not in every OpenCV; failures are listed anyway
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()

@@ -172,6 +172,33 @@ def test_worker_that_dies(tmp_path, image_tree, monkeypatch):
         run(list_images(image_tree), tmp_path / "r", workers=2)
 
 
+THREADED_PARENT = """
+import sys
+import cv2, numpy as np
+from mmregioncon.regions import generate_regions, list_images
+cv2.setNumThreads(4)
+cv2.GaussianBlur(np.zeros((2000, 2000), np.uint8), (9, 9), 2)  # starts OpenCV's threads
+images, out = list_images(sys.argv[1]), sys.argv[2]
+print(generate_regions(images, out, dict(type="RandomRegions"), workers=2)["images"])
+print(cv2.getNumThreads())
+"""
+
+
+def test_workers_of_a_process_that_has_opencv_threads(tmp_path, image_tree):
+    command = [sys.executable, "-c", THREADED_PARENT, str(image_tree), str(tmp_path / "r")]
+    done = subprocess.run(
+        command,
+        cwd=REPO,
+        env=dict(os.environ, PYTHONPATH=str(REPO)),
+        capture_output=True,
+        timeout=60,
+        text=True,
+        check=True,
+        start_new_session=True,
+    )
+    assert done.stdout.split() == ["13", "4"]
+
+
 @pytest.mark.parametrize(
     ("proposer", "message"),
     [

@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmregioncon.utils.opencv import one_opencv_thread, pin_opencv
+
 from .objects import CLASSES
 from .scenes import render_scene
 
@@ -74,7 +76,7 @@ def _read_manifest(root):
 
 def _draw_splits(folder, seed, counts, workers):
     (folder / "annotations").mkdir(parents=True)
-    with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
+    with one_opencv_thread(), ProcessPoolExecutor(workers, initializer=pin_opencv) as pool:
         for number, (split, count) in enumerate(counts.items()):
             (folder / split).mkdir()
             draw = partial(_draw_picture, folder / split, (seed, number))
