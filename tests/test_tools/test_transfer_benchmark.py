@@ -1,0 +1,184 @@
+"""The transfer benchmark: what it plans, trains, resumes and reports."""
+
+import csv
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from tiny_detection_data import write_coco  # noqa: E402
+
+TOOL = runpy.run_path(str(ROOT / "tools/benchmarks/transfer.py"))
+DETECTOR = ROOT / "configs/demo/faster-rcnn_r18-fpn_demo_any.py"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """COCO 2017's layout with two of its 80 classes."""
+    root = tmp_path / "data"
+    write_coco(root)
+    for split in ("train", "val"):
+        path = root / f"annotations/instances_{split}2017.json"
+        content = json.loads(path.read_text())
+        content["categories"] = content["categories"][:2]
+        path.write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A backbone's keys of the demo's width."""
+    cfg = Config.fromfile(DETECTOR)
+    from mmengine.registry import MODELS, DefaultScope
+
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        state = MODELS.build(cfg.model.backbone).state_dict()
+    path = tmp_path / "plrc/epoch_1.pth"
+    path.parent.mkdir()
+    torch.save(dict(state_dict={f"backbone.{k}": v for k, v in state.items()}), path)
+    return path
+
+
+def arguments(tmp_path, checkpoint, data, *more):
+    return TOOL["parse_args"](
+        ["--init", str(checkpoint), "random", "--detectors", str(DETECTOR)]
+        + ["--data", f"tiny={data}", "--work-dir", str(tmp_path / "work"), "--seeds", "0", "3"]
+        + list(more)
+    )
+
+
+def test_plan_is_the_product_and_each_run_has_its_settings(tmp_path, checkpoint, data):
+    runs = TOOL["plan"](arguments(tmp_path, checkpoint, data))
+    assert [(run.init, run.seed) for run in runs] == [
+        ("plrc_epoch_1", 0), ("plrc_epoch_1", 3), ("random", 0), ("random", 3),
+    ]  # fmt: skip
+    assert len({run.folder for run in runs}) == 4
+    for run in runs:
+        cfg = run.cfg
+        dataset = cfg.val_dataloader.dataset
+        assert (dataset.data_root, dataset.data_prefix.img) == (f"{data}/", "val2017/")
+        assert dataset.metainfo.classes == ("person", "bicycle")
+        assert cfg.model.roi_head.bbox_head.num_classes == 2
+        assert cfg.val_evaluator.ann_file == str(data / "annotations/instances_val2017.json")
+        assert cfg.randomness.seed == run.seed
+        assert cfg.load_from == (None if run.init == "random" else str(checkpoint))
+        assert cfg.custom_hooks[0].get("allow_scratch", False) == (run.init == "random")
+
+
+def test_another_setting_or_checkpoint_is_another_folder(tmp_path, checkpoint, data):
+    first = TOOL["plan"](arguments(tmp_path, checkpoint, data))
+    longer = arguments(tmp_path, checkpoint, data, "--cfg-options", "train_cfg.max_iters=7")
+    assert not {r.folder for r in first} & {r.folder for r in TOOL["plan"](longer)}
+    torch.save({}, checkpoint)
+    again = TOOL["plan"](arguments(tmp_path, checkpoint, data))
+    assert [one.folder == other.folder for one, other in zip(first, again)] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--init", "nothing.pth"], r"--init nothing\.pth: no such checkpoint"),
+        (["--detectors", "nothing.py"], r"--detectors nothing\.py: no such config"),
+        (["--data", "."], r"--data \S*: it needs annotations/instances_train2017\.json"),
+        (["--init", "random", "random"], "asked for twice.*NAME=PATH"),
+        (["--cfg-options", "train_cfg.max_itrs=7"], "max_itrs.*Did you mean 'max_iters'"),
+        (["--detectors", str(DETECTOR.parent / "faster-rcnn_r18-fpn_demo.py")], "has no mmreg"),
+    ],
+)
+def test_what_is_refused_before_anything_is_trained(more, message, tmp_path, checkpoint, data):
+    with pytest.raises(ValueError, match=message):
+        TOOL["plan"](arguments(tmp_path, checkpoint, data, *more))
+
+
+def test_slurm_needs_a_partition(capsys):
+    with pytest.raises(SystemExit):
+        TOOL["parse_args"](["--init", "random", "--detectors", "a", "--launcher", "slurm"])
+    assert "needs --partition" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more, start, end",
+    [
+        ([], [sys.executable, str(ROOT / "tools/train.py")], []),
+        (["--launcher", "pytorch", "--gpus", "4"], ["bash", str(ROOT / "tools/dist_train.sh")], []),
+        (
+            ["--launcher", "slurm", "--partition", "gpu"],
+            ["bash", str(ROOT / "tools/slurm_train.sh"), "gpu"],
+            [],
+        ),
+    ],
+)
+def test_commands_and_resuming(more, start, end, tmp_path, checkpoint, data):
+    args = arguments(tmp_path, checkpoint, data, *more)
+    run = TOOL["plan"](args)[0]
+    command = TOOL["command_of"](run, args)
+    assert command[: len(start)] == start and "--resume" not in command
+    assert str(run.folder / "config.py") in command and str(run.train_dir) in command
+    run.train_dir.mkdir(parents=True)
+    (run.train_dir / "last_checkpoint").write_text("iter_1.pth")
+    assert TOOL["command_of"](run, args) == [*command, "--resume"]
+
+
+def test_tables_by_hand(tmp_path, checkpoint, data):
+    args = arguments(tmp_path, checkpoint, data)
+    runs = TOOL["plan"](args)
+    found = [dict(metrics={"coco/bbox_mAP": ap, "coco/bbox_mAP_50": 0.5}) for ap in (0.1, 0.3, 0.2)]
+    records = dict(zip(runs, [*found, dict(error="exit code 1")]))
+    rows = TOOL["table_rows"](runs, records, args.metrics)
+    assert TOOL["markdown"](rows, args.metrics).splitlines()[2:] == [
+        "| faster-rcnn_r18-fpn_demo_any | tiny | plrc_epoch_1 | 0 3 | 20.0 ± 14.1 | 50.0 ± 0.0 |",
+        "| faster-rcnn_r18-fpn_demo_any | tiny | random | 0 (1 missing) | 20.0 | 50.0 |",
+    ]
+    TOOL["write_csv"](tmp_path / "a.csv", rows)
+    lines = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert [line["mean"] for line in lines] == ["20.000", "50.000"] * 2
+    assert lines[0]["std"] == "14.142" and lines[0]["values"] == "10.000 30.000"
+    assert lines[2]["std"] == ""
+    with pytest.raises(ValueError, match="--metrics AP: there are coco/bbox_mAP"):
+        TOOL["pick"](found[0], "AP")
+    TOOL["plot"](tmp_path / "a.png", rows, "bbox_mAP")
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_told_an_interrupted_one_resumed_a_finished_one_skipped(
+    tmp_path, checkpoint, data, capsys
+):
+    options = [
+        "train_cfg.max_iters=2",
+        "train_cfg.val_interval=2",
+        "default_hooks.checkpoint.interval=1",
+    ]
+    for part in ("train", "val"):
+        options += [
+            f"{part}_dataloader.num_workers=0",
+            f"{part}_dataloader.persistent_workers=False",
+        ]
+    call = ["--init", "random", "--detectors", str(DETECTOR), "--data", str(data)]
+    call += ["--work-dir", str(tmp_path / "work"), "--json", str(tmp_path / "runs.json")]
+    call += ["--cfg-options", "train_dataloader.batch_size=2", *options]
+
+    (data / "val2017").rename(data / "away")
+    (data / "val2017").mkdir()
+    with pytest.raises(SystemExit, match="1 of 1 runs failed"):  # its evaluation finds no images
+        TOOL["main"](call)
+    assert "1 missing" in (tmp_path / "work/TABLE.md").read_text()
+    (data / "val2017").rmdir()
+    (data / "away").rename(data / "val2017")
+
+    TOOL["main"](call)
+    (log,) = (tmp_path / "work").rglob("log.txt")
+    assert "resumed epoch: 0, iter: 2" in log.read_text()  # it had stopped while it evaluated
+    (record,) = json.loads((tmp_path / "runs.json").read_text())
+    assert 0 <= record["metrics"]["coco/bbox_mAP"] <= 1
+
+    size = log.stat().st_size
+    TOOL["main"](call)
+    assert log.stat().st_size == size
+    assert "| random | 0 |" in capsys.readouterr().out
