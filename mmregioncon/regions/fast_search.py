@@ -6,11 +6,11 @@ serves them all.
 """
 
 import heapq
+import itertools
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from pycocotools.mask import iou as pairwise_iou
 from scipy.ndimage import find_objects
 
 from mmregioncon.registry import REGION_PROPOSERS
@@ -96,10 +96,11 @@ class FastSearch:
         """Propose; see the docstring of :mod:`mmregioncon.regions.proposers`."""
         small = reduce_image(img, self.long_side)
         corners, positions = self._regions(small)
-        boxes, first, counts = _unique(corners, positions)
-        order = np.argsort(positions[first], kind="stable")
+        boxes, positions = _unique(corners, positions)
         if self.rank == "agreement":
-            order = rank_by_agreement(boxes, positions[first], counts)
+            order = rank_by_agreement(boxes, positions)
+        else:
+            order = np.argsort(positions, kind="stable")
         boxes = to_full_size(boxes[order], small.shape[:2], img.shape[:2])
         return boxes, np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
 
@@ -227,74 +228,69 @@ class _Forest:
     """All hierarchies of an image, region by region: a tree's segments, then its merges.
 
     A pair's similarity never changes while both regions live, and a region is born with all its
-    older neighbours. So each keeps those sorted, and its tree's heap holds only its best one.
+    older neighbours. So each keeps those in a heap of its own, and its tree's heap holds only
+    its best one: a merge costs one entry there, not one for each neighbour.
     """
 
     def __init__(self, trees):
         nums = [len(segments.sizes) for segments, _ in trees]
         self.starts = np.cumsum([0] + [2 * num - 1 for num in nums]).tolist()
         total, num_bins = self.starts[-1], sum(h.shape[1] for h in trees[0][0][3:5])
+        self.area = float(np.prod(trees[0][0].shape))
         self.hist = np.empty((total, num_bins), np.float32)
         self.share = np.empty(total, np.float32)  # of the picture's area
         self.corners = np.empty((total, 4), np.int32)  # -x1 -y1 x2 y2: a union is a maximum
-        self.weights = np.empty((total, 2), np.float32)  # of size and fill
-        self.area = float(np.prod(trees[0][0].shape))
+        self.weights = np.empty((total, 2), np.float32)  # of size and fill, in a pair's similarity
         self.neighbours = [None] * total  # sets; None before a region is born and after it merged
-        self.candidates = [None] * total  # (similarity, region), ascending
-        self.heaps = [[] for _ in trees]
+        self.candidates = [None] * total  # heaps of (-similarity, older neighbour)
+        self.heaps = [[] for _ in trees]  # of (-similarity, region, older neighbour)
         self.born = [start + num for start, num in zip(self.starts, nums)]
         for tree, (segments, strategy) in enumerate(trees):
             self._plant(tree, segments, strategy)
 
     def _plant(self, tree, segments, strategy):
         start, stop = self.starts[tree], self.starts[tree + 1]
-        leaves = slice(start, start + len(segments.sizes))
-        weights = np.array([cue in strategy for cue in CUES], np.float32)
-        self.hist[leaves] = np.concatenate(
-            [segments.colour * weights[0], segments.texture * weights[1]], axis=1
+        leaves = range(start, start + len(segments.sizes))
+        rows = slice(leaves.start, leaves.stop)
+        colour, texture, size, fill = (float(cue in strategy) for cue in CUES)
+        self.hist[rows] = np.concatenate(
+            [segments.colour * colour, segments.texture * texture], axis=1
         )
-        self.weights[start:stop] = weights[2:]
-        self.share[leaves] = segments.sizes / self.area
-        self.corners[leaves] = segments.boxes * [-1, -1, 1, 1]
-        self.neighbours[leaves] = [set() for _ in segments.sizes]
+        self.weights[start:stop] = size, fill
+        self.share[rows] = segments.sizes / self.area
+        self.corners[rows] = segments.boxes * [-1, -1, 1, 1]
         older, younger = (segments.pairs + start).T
-        for one, other in zip(older.tolist(), younger.tolist()):
+        costs = self._costs(younger, older).tolist()
+        for region in leaves:
+            self.neighbours[region], self.candidates[region] = set(), []
+        for cost, one, other in zip(costs, older.tolist(), younger.tolist()):
             self.neighbours[one].add(other)
             self.neighbours[other].add(one)
-        self._offer(younger, older, dict.fromkeys(younger.tolist(), tree))
+            self.candidates[other].append((cost, one))
+        for region in leaves:
+            self._offer(tree, region)
 
-    def _similarity(self, one, other):
-        """Similarities ``(P,)`` of pairs of regions, up to a constant."""
+    def _costs(self, one, other):
+        """Negative similarities ``(P,)`` of pairs of regions, up to a constant."""
         common = np.minimum(self.hist[one], self.hist[other]).sum(axis=1)
         share = self.share[one] + self.share[other]
         corners = np.maximum(self.corners[one], self.corners[other])
         box = (corners[:, 0] + corners[:, 2]) * (corners[:, 1] + corners[:, 3]) / self.area
         size, fill = self.weights[one].T
-        return common - size * share - fill * (box - share)
+        return size * share + fill * (box - share) - common
 
-    def _offer(self, younger, older, trees):
-        """Give the regions ``younger`` ``(P,)`` their ``older`` neighbours as candidates.
-
-        Args:
-            trees: the tree of each of ``younger``, a dict.
-        """
-        similarity = self._similarity(younger, older)
-        order = np.lexsort((older, similarity, younger))
-        younger, older = younger[order], older[order]
-        pairs = list(zip(similarity[order].tolist(), older.tolist()))
-        starts = np.flatnonzero(np.diff(younger, prepend=-1)).tolist()
-        for start, stop in zip(starts, starts[1:] + [len(pairs)]):
-            region = int(younger[start])
-            self.candidates[region] = pairs[start:stop]
-            self._push(trees[region], region)
+    def _offer(self, tree, region):
+        """Make a heap of a region's candidates, and put the best on its tree's."""
+        heapq.heapify(self.candidates[region])
+        self._push(tree, region)
 
     def _push(self, tree, region):
-        """Put the best living candidate of a region on the heap."""
+        """Put the best living candidate of a region on its tree's heap."""
         candidates = self.candidates[region]
         while candidates:
-            similarity, other = candidates.pop()
+            cost, other = heapq.heappop(candidates)
             if self.neighbours[other] is not None:
-                heapq.heappush(self.heaps[tree], (-similarity, region, other))
+                heapq.heappush(self.heaps[tree], (cost, region, other))
                 return
 
     def _pop(self, tree):
@@ -321,7 +317,15 @@ class _Forest:
             known.discard(other)
             known.add(new)
         self.neighbours[new] = neighbours
-        return one, other, new, neighbours
+        return one, other, new, tuple(neighbours)
+
+    def _measure(self, one, other, new):
+        """Fill in what describes the regions ``new`` ``(M,)``, the unions of the two others."""
+        share = self.share[one] + self.share[other]
+        part = (self.share[one] / share)[:, None]
+        self.share[new] = share
+        self.hist[new] = self.hist[one] * part + self.hist[other] * (1 - part)
+        self.corners[new] = np.maximum(self.corners[one], self.corners[other])
 
     def grow(self):
         """Merge until each tree is one region.
@@ -330,20 +334,18 @@ class _Forest:
             tuple: boxes ``(K, 4)`` int64 xyxy of all regions of all trees; their positions
             ``(K,)`` int64, 1 for a tree's last merge, 2 for the one before.
         """
-        while growing := [i for i, end in enumerate(self.starts[1:]) if self.born[i] < end]:
-            merges = [self._join(tree) for tree in growing]
-            one, other, new = (np.array(column) for column in list(zip(*merges))[:3])
-            share = self.share[one] + self.share[other]
-            part = (self.share[one] / share)[:, None]
-            self.share[new] = share
-            self.hist[new] = self.hist[one] * part + self.hist[other] * (1 - part)
-            self.corners[new] = np.maximum(self.corners[one], self.corners[other])
-            younger = np.repeat(new, [len(merge[3]) for merge in merges])
-            older = np.array([region for merge in merges for region in merge[3]], np.int64)
-            if len(older):
-                self._offer(younger, older, dict(zip(new.tolist(), growing)))
-        nums = np.diff(self.starts)
-        positions = np.repeat(self.starts[1:], nums) - np.arange(len(self.corners))
+        ends = self.starts[1:]
+        while growing := [tree for tree, end in enumerate(ends) if self.born[tree] < end]:
+            *merged, neighbours = zip(*map(self._join, growing))
+            one, other, new = np.array(merged)
+            self._measure(one, other, new)
+            older = np.fromiter(itertools.chain.from_iterable(neighbours), np.int64)
+            costs = self._costs(np.repeat(new, list(map(len, neighbours))), older)
+            costs = iter(costs.tolist())
+            for tree, region, known in zip(growing, new.tolist(), neighbours):
+                self.candidates[region] = list(zip(itertools.islice(costs, len(known)), known))
+                self._offer(tree, region)
+        positions = np.repeat(ends, np.diff(self.starts)) - np.arange(len(self.corners))
         return self.corners * np.array([-1, -1, 1, 1]), positions
 
 
@@ -351,33 +353,30 @@ class _Forest:
 
 
 def _unique(boxes, positions):
-    """Different boxes, the index of each one's first by position, and how often each came."""
+    """Different boxes, and of each the best position."""
     order = np.lexsort((positions, *boxes.T))
     changes = (np.diff(boxes[order], axis=0) != 0).any(axis=1)
-    starts = np.flatnonzero(np.concatenate([[True], changes]))
-    first = order[starts]
-    return boxes[first], first, np.diff(starts, append=len(boxes))
+    first = order[np.concatenate([[True], changes])]
+    return boxes[first], positions[first]
 
 
-def rank_by_agreement(boxes, positions, counts):
+def rank_by_agreement(boxes, positions):
     """Order of boxes: late merges, square and agreed ones first, near-duplicates last.
 
     A box's value is ``votes / (position * sqrt(long side / short side))``; its votes are the
-    regions whose boxes overlap it by more than ``AGREE_IOU``. A box that overlaps a better one
-    by more than ``NEAR_IOU`` comes after all that do not.
+    boxes that overlap it by more than ``AGREE_IOU``, itself among them. A box that overlaps a
+    better one by more than ``NEAR_IOU`` comes after all that do not.
 
     Args:
         boxes: ``(K, 4)`` int64 xyxy, all different.
         positions: ``(K,)`` int64, 1 for a hierarchy's last merge.
-        counts: ``(K,)`` int64, how many regions have the box.
 
     Returns:
         np.ndarray: ``(K,)`` int64 indices, best first.
     """
-    sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
-    xywh = np.concatenate([boxes[:, :2], sides], axis=1)
-    iou = pairwise_iou(xywh, xywh, np.zeros(len(boxes), np.uint8))
-    votes = (iou > AGREE_IOU).astype(np.float32) @ counts.astype(np.float32)  # exact: whole numbers
+    iou = pairwise_iou(boxes)
+    votes = (iou > AGREE_IOU).sum(axis=1)
+    sides = boxes[:, 2:] - boxes[:, :2]
     value = votes / (positions * np.sqrt(sides.max(axis=1) / sides.min(axis=1)))
     order = np.argsort(-value, kind="stable")
     near = (iou > NEAR_IOU)[order][:, order]
@@ -386,3 +385,19 @@ def rank_by_agreement(boxes, positions, counts):
         if not hidden[i]:
             hidden[i + 1 :] |= row[i + 1 :]
     return order[np.argsort(hidden, kind="stable")]
+
+
+def pairwise_iou(boxes):
+    """IoU ``(K, K)`` float32 of boxes ``(K, 4)`` with each other; in place, as K may be 1000."""
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T, np.float32)
+    common = np.minimum(x2[:, None], x2)
+    common -= np.maximum(x1[:, None], x1)
+    heights = np.minimum(y2[:, None], y2)
+    heights -= np.maximum(y1[:, None], y1)
+    common = np.maximum(common, 0, out=common)
+    common *= np.maximum(heights, 0, out=heights)
+    areas = (x2 - x1) * (y2 - y1)
+    union = np.add(areas[:, None], areas, out=heights)
+    union -= common
+    common /= union
+    return common
