@@ -71,6 +71,17 @@ def test_plan_is_the_product_and_each_run_has_its_settings(tmp_path, checkpoint,
         assert cfg.custom_hooks[0].get("allow_scratch", False) == (run.init == "random")
 
 
+def test_a_pre_training_for_each_seed(tmp_path, checkpoint, data):
+    for seed in (0, 3):
+        (tmp_path / f"{seed}.pth").write_bytes(checkpoint.read_bytes())
+    runs = TOOL["plan"](
+        arguments(tmp_path, checkpoint, data, "--init", f"plrc={tmp_path}/{{seed}}.pth")
+    )
+    assert [(run.init, run.cfg.load_from) for run in runs] == [
+        ("plrc", str(tmp_path / "0.pth")), ("plrc", str(tmp_path / "3.pth")),
+    ]  # fmt: skip
+
+
 def test_another_setting_or_checkpoint_is_another_folder(tmp_path, checkpoint, data):
     first = TOOL["plan"](arguments(tmp_path, checkpoint, data))
     longer = arguments(tmp_path, checkpoint, data, "--cfg-options", "train_cfg.max_iters=7")

@@ -54,7 +54,12 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--init", nargs="+", required=True, metavar="[NAME=]FILE", help="checkpoints, or `random`"
+        "--init",
+        nargs="+",
+        required=True,
+        metavar="[NAME=]FILE",
+        help="checkpoints, or `random`; {seed} in NAME=FILE stands for the run's seed, where each "
+        "seed has a pre-training of its own",
     )
     parser.add_argument("--detectors", nargs="+", required=True, type=Path, metavar="CONFIG")
     parser.add_argument(
@@ -201,7 +206,7 @@ def plan(args):
         init_name, path = named(init)
         if folder:
             use_data(cfg, folder)
-        use_init(cfg, path)
+        use_init(cfg, path.replace("{seed}", str(seed)))
         cfg.merge_from_dict(args.cfg_options | {"randomness.seed": seed})
         key = f"{init_name}_seed{seed}_{settings_hash(cfg)}"
         place = args.work_dir / config.stem / data_name.replace(" ", "_") / key
