@@ -122,12 +122,12 @@ step pretrain "pre-train $method" "$work/pretrain/last_checkpoint" \
     --cfg-options "randomness.seed=$seed"
 # Side by side, with a thread each: steps this small gain little from a second one.
 export OMP_NUM_THREADS=1
+trap 'kill 0' INT    # what runs in the background does not hear Ctrl-C by itself
 finetune pretrained "fine-tune from the checkpoint" \
     "configs/demo/faster-rcnn_r18-fpn_demo_$transfer.py" \
     "load_from=$(cat "$work/pretrain/last_checkpoint")" &
 count=$((count + 1))
 finetune scratch "fine-tune from scratch" configs/demo/faster-rcnn_r18-fpn_demo.py &
-trap 'kill 0' INT    # what runs in the background does not hear Ctrl-C by itself
 failed=
 for run in $(jobs -p); do wait "$run" || failed=yes; done
 [ -z "$failed" ] || exit 1

@@ -29,8 +29,10 @@ from statistics import median
 import cv2
 import numpy as np
 import torch
+import torchvision.transforms as tv
 from mmengine.config import Config, DictAction
 from mmengine.registry import FUNCTIONS, init_default_scope
+from PIL import Image, ImageFilter
 
 from mmregioncon.regions import RegionRow, write_store
 from mmregioncon.registry import DATASETS, MODELS
@@ -55,6 +57,12 @@ def parse_args():
         metavar="DIR",
         help="checkout of another commit, measured in turns with this one, without --cfg-options; "
         "CONFIG is relative to both",
+    )
+    parser.add_argument(
+        "--pil",
+        action="store_true",
+        help="also time SoCo's three views by PIL and torchvision, without boxes: our stand-in for "
+        "the original's data class, not its code",
     )
     parser.add_argument("--cfg-options", nargs="+", action=DictAction)
     parser.add_argument("--json", help="write the figures to this file")
@@ -152,6 +160,47 @@ def measure_device(cfg, dataset, collate, args):
     return [median(times) for times in spent]
 
 
+def pil_views():
+    """A function from a file to three float tensors, normalised: the views that SoCo describes."""
+    normalise = [tv.ToTensor(), tv.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+
+    def view(crop, blur, solarise):
+        colours = [
+            tv.RandomHorizontalFlip(),
+            tv.RandomApply([tv.ColorJitter(0.4, 0.4, 0.2, 0.1)], 0.8),
+            tv.RandomGrayscale(0.2),
+            tv.RandomApply([_pil_blur], blur),
+            tv.RandomSolarize(128, solarise),
+        ]
+        return tv.Compose([crop, *colours, *normalise])
+
+    views = [
+        view(tv.Resize((224, 224)), 1.0, 0.0),
+        view(tv.RandomResizedCrop(224, (0.5, 1.0)), 0.1, 0.2),
+        view(tv.RandomResizedCrop(112, (0.5, 1.0)), 0.1, 0.2),
+    ]
+
+    def load(file):
+        img = Image.open(file).convert("RGB")
+        return [one(img) for one in views]
+
+    return load
+
+
+def _pil_blur(img):
+    return img.filter(ImageFilter.GaussianBlur(np.random.uniform(0.1, 2.0)))
+
+
+def measure_pil(dataset, args):
+    """Samples a second of one pass of :func:`pil_views` over the files of the data set."""
+    load, files = pil_views(), [dataset.get_data_info(i)["img_path"] for i in range(len(dataset))]
+    start = time.perf_counter()
+    for first in range(0, args.num_batches * args.batch_size, args.batch_size):
+        rows = range(first, first + args.batch_size)
+        torch.utils.data.default_collate([load(files[row % len(files)]) for row in rows])
+    return args.num_batches * args.batch_size / (time.perf_counter() - start)
+
+
 def rate_of(checkout, args):
     """Samples a second of one round of this benchmark with another checkout's package."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
@@ -184,10 +233,11 @@ def main():
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
         collate = FUNCTIONS.get(cfg.train_dataloader.collate_fn.type)
         measure(dataset, collate, args)
-        rates, others = [], []
+        rates, others, pil = [], [], []
         for _ in range(args.repeats):
             rates.append(measure(dataset, collate, args))
             others += [rate_of(args.against, args)] if args.against else []
+            pil += [measure_pil(dataset, args)] if args.pil else []
         if cfg.train_dataloader.dataset.get("colours_on_device"):
             both = measure_device(cfg, dataset, collate, args)
             figures.update(zip(("device_ms_per_sample", "device_ms_without_colours"), both))
@@ -197,6 +247,8 @@ def main():
     if args.against:
         figures["against_samples_per_s"] = median(others)
         figures["ratio"] = median(rate / other for rate, other in zip(rates, others))
+    if args.pil:
+        figures["pil_samples_per_s"] = median(pil)
     num_samples = args.num_batches * args.batch_size
     parts = {name: 1000 * spent / num_samples for name, spent in seconds.items()}
     report(args, figures, parts)
