@@ -42,6 +42,21 @@ class CocoBoxes:
         return RegionRow(self.paths[index], height, width, self.boxes[owned], self.scores[owned])
 
 
+class PathIndex:
+    """Finds an image by its relative path, else by its bare file name if only one has it."""
+
+    def __init__(self, paths):
+        self._rows = {path: i for i, path in enumerate(paths)}
+        self._by_name = {}
+        for i, path in enumerate(paths):
+            name = path.rsplit("/", 1)[-1]
+            self._by_name[name] = None if name in self._by_name else i
+
+    def find(self, path):
+        """Number of the image, or ``None``."""
+        return self._rows.get(path, self._by_name.get(path.rsplit("/", 1)[-1]))
+
+
 def load_json(path):
     """Parse a JSON file.
 

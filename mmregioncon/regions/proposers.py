@@ -15,7 +15,7 @@ from scipy.ndimage import find_objects
 
 from mmregioncon.registry import REGION_PROPOSERS
 
-from .coco import read_coco
+from .coco import PathIndex, read_coco
 
 
 def path_seed(img_path, seed=0):
@@ -175,11 +175,7 @@ class CocoRegions:
         self.ann_file = str(ann_file)
         self.coco = read_coco(ann_file, images_from)
         self.digest = self.coco.digest
-        self._rows = {name: i for i, name in enumerate(self.coco.paths)}
-        self._by_name = {}
-        for i, path in enumerate(self.coco.paths):
-            name = path.rsplit("/", 1)[-1]
-            self._by_name[name] = None if name in self._by_name else i
+        self._index = PathIndex(self.coco.paths)
 
     def __call__(self, img, img_path):
         """Propose; see the module's docstring.
@@ -187,7 +183,7 @@ class CocoRegions:
         Raises:
             ValueError: the JSON gives the image another size, so its boxes are of another frame.
         """
-        index = self._rows.get(img_path, self._by_name.get(img_path.rsplit("/", 1)[-1]))
+        index = self._index.find(img_path)
         if index is None:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         row = self.coco.row(index)
