@@ -1,12 +1,11 @@
 """``fast_search``: selective search's hierarchical grouping, at a reduced size and vectorised.
 
-Pixels are touched by OpenCV and NumPy alone. Python merges some hundreds of regions a hierarchy,
-and all hierarchies of an image advance together, one merge each a step, so that one NumPy call
-serves them all.
+Pixels and regions are touched by OpenCV and NumPy alone. All hierarchies of an image grow together,
+in some sixty rounds that each merge many pairs, so that one NumPy call serves them all. (With a
+heap that gives one pair at a time, the most similar, the recall is the same and the time 1.7 times
+as long.)
 """
 
-import heapq
-import itertools
 from typing import NamedTuple
 
 import cv2
@@ -29,6 +28,7 @@ COLOUR_BINS = 8  # a channel
 ORIENTATIONS = 8
 GRADIENT_STEPS = (60, 220, 700)  # of a uint8 picture's Scharr magnitude, 0 to about 5800
 AGREE_IOU = 0.6  # boxes that overlap more vote for each other
+COMPETE = 600  # boxes that vote and are ranked by votes; the cost grows with the square
 NEAR_IOU = 0.7  # a box that overlaps a better one more is put behind all that do not
 
 
@@ -37,7 +37,7 @@ class FastSearch:
     """Hierarchical grouping of graph segments (after Uijlings et al., IJCV 2013), made fast.
 
     The picture is reduced, segmented once for each colour space and scale, and each segmentation
-    is merged, the two most similar neighbours first, once for each strategy. The boxes of all
+    is merged once for each strategy, the most similar neighbours first. The boxes of all
     regions of all hierarchies are the proposals. Scores fall from 1 with the rank.
 
     Args:
@@ -225,53 +225,44 @@ def adjacent_pairs(labels, num):
 
 
 class _Forest:
-    """All hierarchies of an image, region by region: a tree's segments, then its merges.
+    """All hierarchies of an image as one graph: regions, and edges between neighbours.
 
-    A pair's similarity never changes while both regions live, and a region is born with all its
-    older neighbours. So each keeps those in a heap of its own, and its tree's heap holds only
-    its best one: a merge costs one entry there, not one for each neighbour.
+    In each round every pair merges whose two regions are each other's most similar neighbour.
+    A pair's similarity does not change while both live, so merging the most similar pair of all,
+    one after another, would come to merge it too, unless a region born in between is more similar
+    to one of the two.
     """
 
     def __init__(self, trees):
         nums = [len(segments.sizes) for segments, _ in trees]
-        self.starts = np.cumsum([0] + [2 * num - 1 for num in nums]).tolist()
-        total, num_bins = self.starts[-1], sum(h.shape[1] for h in trees[0][0][3:5])
+        starts = np.cumsum([0, *nums])
+        self.born = starts[-1]
+        total = 2 * self.born - len(trees)
         self.area = float(np.prod(trees[0][0].shape))
-        self.hist = np.empty((total, num_bins), np.float32)
+        self.hist = np.empty((total, sum(h.shape[1] for h in trees[0][0][3:5])), np.float32)
         self.share = np.empty(total, np.float32)  # of the picture's area
         self.corners = np.empty((total, 4), np.int32)  # -x1 -y1 x2 y2: a union is a maximum
-        self.weights = np.empty((total, 2), np.float32)  # of size and fill, in a pair's similarity
-        self.neighbours = [None] * total  # sets; None before a region is born and after it merged
-        self.candidates = [None] * total  # heaps of (-similarity, older neighbour)
-        self.heaps = [[] for _ in trees]  # of (-similarity, region, older neighbour)
-        self.born = [start + num for start, num in zip(self.starts, nums)]
-        for tree, (segments, strategy) in enumerate(trees):
-            self._plant(tree, segments, strategy)
+        self.weights = np.empty((total, 2), np.float32)  # of size and fill, in a pair's cost
+        self.tree = np.empty(total, np.int64)
+        self.tree[: self.born] = np.repeat(np.arange(len(trees)), nums)
+        self.height = np.full(total, -np.inf)  # the highest cost of the merges that made a region
+        for start, (segments, strategy) in zip(starts, trees):
+            self._plant(slice(start, start + len(segments.sizes)), segments, strategy)
+        pairs = [segments.pairs + start for start, (segments, _) in zip(starts, trees)]
+        self.older, self.younger = np.concatenate(pairs).T
+        self.costs = self._costs(self.older, self.younger)
 
-    def _plant(self, tree, segments, strategy):
-        start, stop = self.starts[tree], self.starts[tree + 1]
-        leaves = range(start, start + len(segments.sizes))
-        rows = slice(leaves.start, leaves.stop)
+    def _plant(self, rows, segments, strategy):
         colour, texture, size, fill = (float(cue in strategy) for cue in CUES)
         self.hist[rows] = np.concatenate(
             [segments.colour * colour, segments.texture * texture], axis=1
         )
-        self.weights[start:stop] = size, fill
+        self.weights[rows] = size, fill
         self.share[rows] = segments.sizes / self.area
         self.corners[rows] = segments.boxes * [-1, -1, 1, 1]
-        older, younger = (segments.pairs + start).T
-        costs = self._costs(younger, older).tolist()
-        for region in leaves:
-            self.neighbours[region], self.candidates[region] = set(), []
-        for cost, one, other in zip(costs, older.tolist(), younger.tolist()):
-            self.neighbours[one].add(other)
-            self.neighbours[other].add(one)
-            self.candidates[other].append((cost, one))
-        for region in leaves:
-            self._offer(tree, region)
 
     def _costs(self, one, other):
-        """Negative similarities ``(P,)`` of pairs of regions, up to a constant."""
+        """Negative similarities ``(E,)`` of pairs of regions, up to a constant."""
         common = np.minimum(self.hist[one], self.hist[other]).sum(axis=1)
         share = self.share[one] + self.share[other]
         corners = np.maximum(self.corners[one], self.corners[other])
@@ -279,73 +270,56 @@ class _Forest:
         size, fill = self.weights[one].T
         return size * share + fill * (box - share) - common
 
-    def _offer(self, tree, region):
-        """Make a heap of a region's candidates, and put the best on its tree's."""
-        heapq.heapify(self.candidates[region])
-        self._push(tree, region)
+    def _mutual(self):
+        """Mask ``(E,)`` of the edges that are the best of both their regions."""
+        rank = np.empty(len(self.costs), np.int64)
+        rank[np.argsort(self.costs, kind="stable")] = np.arange(len(rank))
+        best = np.full(self.born, len(rank))
+        np.minimum.at(best, self.older, rank)
+        np.minimum.at(best, self.younger, rank)
+        return (best[self.older] == rank) & (best[self.younger] == rank)
 
-    def _push(self, tree, region):
-        """Put the best living candidate of a region on its tree's heap."""
-        candidates = self.candidates[region]
-        while candidates:
-            cost, other = heapq.heappop(candidates)
-            if self.neighbours[other] is not None:
-                heapq.heappush(self.heaps[tree], (cost, region, other))
-                return
-
-    def _pop(self, tree):
-        """The most similar living pair of a tree."""
-        while True:
-            _, region, other = heapq.heappop(self.heaps[tree])
-            if self.neighbours[region] is None:
-                continue
-            if self.neighbours[other] is not None:
-                return region, other
-            self._push(tree, region)
-
-    def _join(self, tree):
-        """Merge a tree's most similar pair; returns it, the new region and its neighbours."""
-        one, other = self._pop(tree)
-        new = self.born[tree]
-        self.born[tree] += 1
-        neighbours = self.neighbours[one] | self.neighbours[other]
-        neighbours -= {one, other}
-        self.neighbours[one] = self.neighbours[other] = None
-        for neighbour in neighbours:
-            known = self.neighbours[neighbour]
-            known.discard(one)
-            known.discard(other)
-            known.add(new)
-        self.neighbours[new] = neighbours
-        return one, other, new, tuple(neighbours)
-
-    def _measure(self, one, other, new):
-        """Fill in what describes the regions ``new`` ``(M,)``, the unions of the two others."""
+    def _merge(self, one, other, costs):
+        """Make the unions of pairs ``(M,)`` of regions; returns their numbers."""
+        new = np.arange(self.born, self.born + len(one))
+        self.born += len(one)
         share = self.share[one] + self.share[other]
         part = (self.share[one] / share)[:, None]
         self.share[new] = share
         self.hist[new] = self.hist[one] * part + self.hist[other] * (1 - part)
         self.corners[new] = np.maximum(self.corners[one], self.corners[other])
+        self.weights[new], self.tree[new] = self.weights[one], self.tree[one]
+        self.height[new] = np.maximum.reduce([self.height[one], self.height[other], costs])
+        return new
+
+    def _rewire(self, owner):
+        """Hand the edges of merged regions to their unions, ``owner[region]``."""
+        ends = owner[self.older], owner[self.younger]
+        kept = (ends[0] == self.older) & (ends[1] == self.younger)
+        one, other = ends[0][~kept], ends[1][~kept]
+        keys = np.minimum(one, other) * len(owner) + np.maximum(one, other)
+        older, younger = np.divmod(np.unique(keys[one != other]), len(owner))
+        self.costs = np.concatenate([self.costs[kept], self._costs(older, younger)])
+        self.older = np.concatenate([self.older[kept], older])
+        self.younger = np.concatenate([self.younger[kept], younger])
 
     def grow(self):
         """Merge until each tree is one region.
 
         Returns:
             tuple: boxes ``(K, 4)`` int64 xyxy of all regions of all trees; their positions
-            ``(K,)`` int64, 1 for a tree's last merge, 2 for the one before.
+            ``(K,)`` int64, 1 for a tree's root, the higher the lower in its tree.
         """
-        ends = self.starts[1:]
-        while growing := [tree for tree, end in enumerate(ends) if self.born[tree] < end]:
-            *merged, neighbours = zip(*map(self._join, growing))
-            one, other, new = np.array(merged)
-            self._measure(one, other, new)
-            older = np.fromiter(itertools.chain.from_iterable(neighbours), np.int64)
-            costs = self._costs(np.repeat(new, list(map(len, neighbours))), older)
-            costs = iter(costs.tolist())
-            for tree, region, known in zip(growing, new.tolist(), neighbours):
-                self.candidates[region] = list(zip(itertools.islice(costs, len(known)), known))
-                self._offer(tree, region)
-        positions = np.repeat(ends, np.diff(self.starts)) - np.arange(len(self.corners))
+        owner = np.arange(len(self.share))
+        while len(self.costs):
+            mutual = self._mutual()
+            one, other = self.older[mutual], self.younger[mutual]
+            owner[one] = owner[other] = self._merge(one, other, self.costs[mutual])
+            self._rewire(owner)
+        order = np.lexsort((-np.arange(len(owner)), -self.height, self.tree))
+        nums = np.bincount(self.tree)
+        positions = np.empty(len(owner), np.int64)
+        positions[order] = np.arange(len(owner)) - np.repeat(np.cumsum(nums) - nums, nums) + 1
         return self.corners * np.array([-1, -1, 1, 1]), positions
 
 
@@ -365,7 +339,8 @@ def rank_by_agreement(boxes, positions):
 
     A box's value is ``votes / (position * sqrt(long side / short side))``; its votes are the
     boxes that overlap it by more than ``AGREE_IOU``, itself among them. A box that overlaps a
-    better one by more than ``NEAR_IOU`` comes after all that do not.
+    better one by more than ``NEAR_IOU`` comes after all that do not. Only the ``COMPETE`` boxes
+    that would be best without votes take part; the others follow, by their value without votes.
 
     Args:
         boxes: ``(K, 4)`` int64 xyxy, all different.
@@ -374,21 +349,22 @@ def rank_by_agreement(boxes, positions):
     Returns:
         np.ndarray: ``(K,)`` int64 indices, best first.
     """
-    iou = pairwise_iou(boxes)
-    votes = (iou > AGREE_IOU).sum(axis=1)
     sides = boxes[:, 2:] - boxes[:, :2]
-    value = votes / (positions * np.sqrt(sides.max(axis=1) / sides.min(axis=1)))
+    value = 1 / (positions * np.sqrt(sides.max(axis=1) / sides.min(axis=1)))
     order = np.argsort(-value, kind="stable")
+    first, rest = order[:COMPETE], order[COMPETE:]
+    iou = pairwise_iou(boxes[first])
+    order = np.argsort(-value[first] * (iou > AGREE_IOU).sum(axis=1), kind="stable")
     near = (iou > NEAR_IOU)[order][:, order]
     hidden = np.zeros(len(order), bool)
     for i, row in enumerate(near):
         if not hidden[i]:
             hidden[i + 1 :] |= row[i + 1 :]
-    return order[np.argsort(hidden, kind="stable")]
+    return np.concatenate([first[order[np.argsort(hidden, kind="stable")]], rest])
 
 
 def pairwise_iou(boxes):
-    """IoU ``(K, K)`` float32 of boxes ``(K, 4)`` with each other; in place, as K may be 1000."""
+    """IoU ``(K, K)`` float32 of boxes ``(K, 4)`` with each other; in place, for speed."""
     x1, y1, x2, y2 = np.ascontiguousarray(boxes.T, np.float32)
     common = np.minimum(x2[:, None], x2)
     common -= np.maximum(x1[:, None], x1)
