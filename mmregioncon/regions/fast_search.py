@@ -58,7 +58,7 @@ class FastSearch:
     def __init__(
         self,
         long_side=240,
-        spaces=("hsv", "lab"),
+        spaces=("hsv", "lab", "bgr"),
         scales=(50,),
         strategies=("CTSF", "TSF"),
         sigma=0.8,
