@@ -28,7 +28,6 @@ COLOUR_BINS = 8  # a channel
 ORIENTATIONS = 8
 GRADIENT_STEPS = (60, 220, 700)  # of a uint8 picture's Scharr magnitude, 0 to about 5800
 AGREE_IOU = 0.6  # boxes that overlap more vote for each other
-COMPETE = 600  # boxes that vote and are ranked by votes; the cost grows with the square
 NEAR_IOU = 0.7  # a box that overlaps a better one more is put behind all that do not
 
 
@@ -48,8 +47,10 @@ class FastSearch:
             ``S`` small regions first, ``F`` regions that fill their common box.
         sigma: smoothing before the segmentation.
         min_size: smallest segment, in pixels of the reduced picture.
-        rank: ``agreement``: late merges first, long boxes later, boxes that several hierarchies
-            found earlier, near-duplicates last; ``position``: late merges first.
+        rank: ``position``: late merges first, long boxes later; ``agreement``: the ``top`` of that
+            once more, those that several hierarchies found earlier, near-duplicates last.
+        top: so many boxes are kept. More of them find more of the small objects, but a filter that
+            draws at random, as CCOP's, then meets more boxes of no use.
 
     Raises:
         ValueError: a parameter makes no sense, or OpenCV has no ximgproc.
@@ -64,11 +65,13 @@ class FastSearch:
         sigma=0.8,
         min_size=20,
         rank="agreement",
+        top=600,
     ):
         _ximgproc()
         self.long_side = int(long_side)
         self.spaces, self.scales, self.strategies = map(_as_tuple, (spaces, scales, strategies))
         self.sigma, self.min_size, self.rank = float(sigma), int(min_size), rank
+        self.top = int(top)
         self._check()
 
     def _check(self):
@@ -90,6 +93,7 @@ class FastSearch:
         )
         require(self.sigma > 0, "sigma", "must be above 0")
         require(self.min_size >= 0, "min_size", "must not be negative")
+        require(self.top >= 1, "top", "must be at least 1")
         require(self.rank in RANKS, "rank", f"choose from {', '.join(RANKS)}")
 
     def __call__(self, img, img_path):
@@ -97,11 +101,11 @@ class FastSearch:
         small = reduce_image(img, self.long_side)
         corners, positions = self._regions(small)
         boxes, positions = _unique(corners, positions)
+        values = late_and_square(boxes, positions)
+        best = np.argsort(-values, kind="stable")[: self.top]
         if self.rank == "agreement":
-            order = rank_by_agreement(boxes, positions)
-        else:
-            order = np.argsort(positions, kind="stable")
-        boxes = to_full_size(boxes[order], small.shape[:2], img.shape[:2])
+            best = best[rank_by_agreement(boxes[best], values[best])]
+        boxes = to_full_size(boxes[best], small.shape[:2], img.shape[:2])
         return boxes, np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
 
     def _regions(self, small):
@@ -334,33 +338,34 @@ def _unique(boxes, positions):
     return boxes[first], positions[first]
 
 
-def rank_by_agreement(boxes, positions):
-    """Order of boxes: late merges, square and agreed ones first, near-duplicates last.
+def late_and_square(boxes, positions):
+    """Value ``(K,)`` of boxes: ``1 / (position * sqrt(long side / short side))``."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return 1 / (positions * np.sqrt(sides.max(axis=1) / sides.min(axis=1)))
 
-    A box's value is ``votes / (position * sqrt(long side / short side))``; its votes are the
-    boxes that overlap it by more than ``AGREE_IOU``, itself among them. A box that overlaps a
-    better one by more than ``NEAR_IOU`` comes after all that do not. Only the ``COMPETE`` boxes
-    that would be best without votes take part; the others follow, by their value without votes.
+
+def rank_by_agreement(boxes, values):
+    """Order of boxes: valuable and agreed ones first, near-duplicates last.
+
+    The value of a box is multiplied by its votes, the boxes that overlap it by more than
+    ``AGREE_IOU``, itself among them. A box that overlaps a better one by more than ``NEAR_IOU``
+    comes after all that do not. The cost grows with the square of ``K``.
 
     Args:
         boxes: ``(K, 4)`` int64 xyxy, all different.
-        positions: ``(K,)`` int64, 1 for a hierarchy's last merge.
+        values: ``(K,)``, see :func:`late_and_square`.
 
     Returns:
         np.ndarray: ``(K,)`` int64 indices, best first.
     """
-    sides = boxes[:, 2:] - boxes[:, :2]
-    value = 1 / (positions * np.sqrt(sides.max(axis=1) / sides.min(axis=1)))
-    order = np.argsort(-value, kind="stable")
-    first, rest = order[:COMPETE], order[COMPETE:]
-    iou = pairwise_iou(boxes[first])
-    order = np.argsort(-value[first] * (iou > AGREE_IOU).sum(axis=1), kind="stable")
+    iou = pairwise_iou(boxes)
+    order = np.argsort(-values * (iou > AGREE_IOU).sum(axis=1), kind="stable")
     near = (iou > NEAR_IOU)[order][:, order]
     hidden = np.zeros(len(order), bool)
     for i, row in enumerate(near):
         if not hidden[i]:
             hidden[i + 1 :] |= row[i + 1 :]
-    return np.concatenate([first[order[np.argsort(hidden, kind="stable")]], rest])
+    return order[np.argsort(hidden, kind="stable")]
 
 
 def pairwise_iou(boxes):

@@ -81,3 +81,13 @@ def test_boxes_of_the_reduced_picture_map_back(height, width, long_side, data):
     np.testing.assert_allclose(back, boxes, atol=1e-3)
     if small == (height, width):
         np.testing.assert_array_equal(full, boxes)
+
+
+def test_top_keeps_the_best():
+    img, _ = picture()
+    boxes, _ = FastSearch(rank="position")(img, "a.jpg")
+    few, scores = FastSearch(rank="position", top=5)(img, "a.jpg")
+    np.testing.assert_array_equal(few, boxes[:5])
+    assert scores.tolist() == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
+    with pytest.raises(ValueError, match="FastSearch top=0"):
+        FastSearch(top=0)
