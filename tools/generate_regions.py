@@ -35,9 +35,12 @@ EXAMPLES = """examples:
   python tools/generate_regions.py data/coco/annotations/instances_train2017.json \\
       --img-root data/coco/train2017 --proposer coco --boxes detections.bbox.json \\
       --filter none --filter-args top=100 --out data/coco_detector.arrow
+  # as the papers have it: OpenCV's selective search
+  python tools/generate_regions.py data/imagenet/train --out data/in1k.arrow \\
+      --proposer selective_search
   # small images: smaller boxes, larger initial segments
   python tools/generate_regions.py small/ --out small.arrow \\
-      --filter-args min_side=16 --proposer-args base_k=200
+      --filter-args min_side=16 --proposer-args scales=100
   # PLRC: a label map of each image too
   python tools/generate_regions.py ~/photos --out data/photos.arrow --segments
   # eight processes with a shard each (also: srun -n 8 -c 16 python ..., or --shard 0/8 to 7/8)
@@ -56,7 +59,9 @@ def parse_args(argv=None):
     )
     parser.add_argument("--img-root", help="folder of a JSON's images (default: the JSON's own)")
     parser.add_argument("--out", required=True, help="region file to write (.arrow)")
-    parser.add_argument("--proposer", choices=PROPOSERS, default="selective_search")
+    parser.add_argument(
+        "--proposer", choices=PROPOSERS, default="fast_search", help="default: fast_search"
+    )
     parser.add_argument(
         "--proposer-args", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
     )

@@ -9,7 +9,14 @@ from mmregioncon.registry import REGION_PROPOSERS
 
 from .helpers import make_image
 
-NAMES = ["selective_search", "selective_search_quality", "felzenszwalb", "grid", "random"]
+NAMES = [
+    "fast_search",
+    "selective_search",
+    "selective_search_quality",
+    "felzenszwalb",
+    "grid",
+    "random",
+]
 SHAPES = [(48, 64), (1, 1), (1, 30), (30, 2)]
 
 
