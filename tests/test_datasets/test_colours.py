@@ -139,6 +139,17 @@ def test_colours_before_something_else_stay_where_they_are():
     np.testing.assert_array_equal(early["img"], 255 - late["img"])
 
 
+@pytest.mark.parametrize("names", [("solarise", "blur"), ("blur", "blur"), ("blur", "jitter")])
+def test_colours_that_the_device_would_do_otherwise_stay_where_they_are(names):
+    kinds = dict(
+        solarise=dict(type="RegionSolarize", thr=128, prob=1.0),
+        blur=dict(type="RegionGaussianBlur", radius=1.0, prob=1.0),
+        jitter=dict(type="RegionColorJitter", brightness=0.4),
+    )
+    make, (view,) = views([kinds[name] for name in names])
+    assert make.colours_last == [False] and "colours" not in view
+
+
 def test_cutouts_wait_for_the_colours():
     boxes = np.float32([[2, 2, 22, 22], [5, 5, 30, 30], [5, 5, 30, 30]])
     here = dict(img=picture(size=32), boxes=boxes, ids=np.array([4, 7, 7]))

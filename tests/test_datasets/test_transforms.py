@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 from mmcv.transforms import Compose
+from PIL import Image
 
 from mmregioncon.datasets.transforms import RegionMultiView, SelectPairRegions
 from mmregioncon.datasets.transforms.pair_regions import choose_common, jitter_some
+from mmregioncon.datasets.transforms.views import resize
 from mmregioncon.registry import TRANSFORMS
 from mmregioncon.structures import (
     clip_boxes,
@@ -204,3 +206,14 @@ def test_boxes_in_the_view_are_those_of_the_original(golden, case, size, suffix)
         ours = in_view[ids == int(expected[4])][0]
         # inclusive pixels: the original's far edge lies one source pixel short
         assert np.abs(ours - expected[:4]).max() <= 1.5 * scale
+
+
+@pytest.mark.parametrize("size", [(96, 96), (33, 57), (400, 300), (160, 20), (1, 1)])
+def test_resize_is_pillows_bicubic(size):
+    rng = np.random.default_rng(0)
+    img = rng.integers(0, 256, (130, 170, 3), np.uint8)[5:125, 7:167]  # a crop: rows with gaps
+    resized = resize(img, size)
+    expected = np.asarray(Image.fromarray(img).resize(size, Image.Resampling.BICUBIC))
+    assert resized.dtype == np.uint8 and resized.flags.c_contiguous
+    difference = np.abs(resized.astype(int) - expected)
+    assert difference.max() <= 2 and difference.mean() < 0.02

@@ -145,3 +145,7 @@ class RegionSolarize(ColourTransform, mmpretrain.Solarize):
         """Invert the values from the threshold on."""
         table = np.where(threshold > VALUES, VALUES, 255 - VALUES).astype(np.uint8)
         return cv2.LUT(img, table)
+
+
+# in which the device does them
+ORDER = (RegionColorJitter, RegionRandomGrayscale, RegionGaussianBlur, RegionSolarize)

@@ -6,33 +6,39 @@ and know nothing of regions.
 """
 
 import cv2
-import mmcv
 import numpy as np
+import torch
+import torch.nn.functional as F
 from mmcv.transforms import BaseTransform, Compose
 from mmpretrain.datasets.transforms import RandomResizedCrop
 
 from mmregioncon.registry import TRANSFORMS
 from mmregioncon.structures import Colours, crop_resize_affine, hflip_affine
 
-from .colours import ColourTransform
+from .colours import ORDER
 
 
-def _shrinks(old, new):
-    return old[0] > new[0] and old[1] > new[1]
+def resize(img, size):
+    """Pillow's antialiased bicubic, as the methods' authors have it, by torch: a fifth of the time.
+
+    Args:
+        img: ``(H, W, 3)`` uint8.
+        size: ``(width, height)`` of the result.
+    """
+    batch = torch.from_numpy(img)[None].permute(0, 3, 1, 2)
+    batch = F.interpolate(batch, size=size[::-1], mode="bicubic", antialias=True)
+    return batch.permute(0, 2, 3, 1)[0].numpy()
 
 
 def crop_and_resize(results, crop, size, larger=None):
     """Crop first, then resize what is left, and update the affine map.
 
-    Pixels are averaged where the crop shrinks (no aliasing), else bicubic.
-
     Args:
         results: with ``img`` ``(H, W, 3)`` and ``affine`` ``(3, 3)``.
         crop: ``(x, y, w, h)`` integers in pixels of ``img``.
         size: ``(width, height)`` of the result.
-        larger: what this function made of the same crop at another size. If that was averaged
-            and has a whole number of pixels to one of the result, their means are those of the
-            crop, and there are fewer of them.
+        larger: what this function made of the same crop at another size. If it has a whole
+            number of pixels to one of the result, their means are taken.
 
     Returns:
         dict: ``results`` with ``img``, ``img_shape``, ``crop`` and ``affine`` renewed, and
@@ -40,12 +46,11 @@ def crop_and_resize(results, crop, size, larger=None):
     """
     x, y, w, h = crop
     img = results["img"][y : y + h, x : x + w]
-    if larger is not None:
-        between = larger.shape[1::-1]
-        if _shrinks((w, h), between) and not np.mod(between, size).any():
-            img = larger
-    interpolation = "area" if _shrinks(img.shape[1::-1], size) else "bicubic"
-    results["img"] = results["resized"] = mmcv.imresize(img, size, interpolation=interpolation)
+    if larger is not None and not np.mod(larger.shape[1::-1], size).any():
+        img = cv2.resize(larger, size, interpolation=cv2.INTER_AREA)
+    else:
+        img = resize(img, size)
+    results["img"] = results["resized"] = img
     results["img_shape"] = results["img"].shape[:2]
     results["crop"] = crop
     results["affine"] = crop_resize_affine(crop, size) @ results["affine"]
@@ -60,7 +65,8 @@ class RegionMultiView(BaseTransform):
     image to the view) and ``crop``. A later pipeline finds the earlier ones in ``views``,
     and all find the ``windows`` that were drawn for them, if any. If the results have
     ``colours_on_device``, views whose pipeline ends in changes of colours bring ``colours``
-    (:class:`Colours`) and are not changed here.
+    (:class:`Colours`) and are not changed here, if these come each once and in the order of
+    ``colours.ORDER``.
 
     Args:
         pipelines: one list of transforms a view.
@@ -92,9 +98,10 @@ class RegionMultiView(BaseTransform):
 
 
 def _ends_in_colours(transforms):
-    """Whether changes of colours come, and nothing after them."""
-    are_colours = [isinstance(step, ColourTransform) for step in transforms]
-    return any(are_colours) and are_colours == sorted(are_colours)
+    """Whether changes of colours come last, each once and in the order of the device."""
+    places = [ORDER.index(type(step)) if type(step) in ORDER else -1 for step in transforms]
+    colours = [place for place in places if place >= 0]
+    return bool(colours) and places == sorted(places) and len(set(colours)) == len(colours)
 
 
 @TRANSFORMS.register_module()

@@ -15,7 +15,8 @@ from mmregioncon.visualization import draw_views
 class RegionViewsHook(Hook):
     """Write ``<work_dir>/views/epoch_<n>.png`` from the first batch of some epochs.
 
-    A row is an image, a column a view; the same colour is the same region.
+    A row is an image, a column a view; the same colour is the same region. With
+    ``colours_on_device``, views are drawn before their changes of colours and cutouts.
 
     Args:
         interval: every how many epochs.

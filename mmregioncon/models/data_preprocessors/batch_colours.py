@@ -1,7 +1,7 @@
 """Changes of colours and cutouts of a batch of views, each image with numbers of its own.
 
-Images are ``(B, 3, H, W)`` float32 BGR from 0 to 255. The numbers come from the CPU, so the device
-is never waited for.
+Images are ``(B, 3, H, W)`` float32 BGR from 0 to 255. The numbers come from the CPU, so nothing is
+read back from the device.
 """
 
 import numpy as np
@@ -55,10 +55,15 @@ def _column(numbers, images):
     return column[:, None, None, None]
 
 
+def _constant(values, images):
+    """One number a channel, ``(3, 1, 1)``."""
+    values = torch.tensor(values, dtype=images.dtype)
+    return values.to(images.device, non_blocking=True)[:, None, None]
+
+
 def grey(images):
     """Grey values ``(B, 1, H, W)``."""
-    weights = images.new_tensor(GREY_WEIGHTS)[:, None, None]
-    return (images * weights).sum(1, keepdim=True)
+    return (images * _constant(GREY_WEIGHTS, images)).sum(1, keepdim=True)
 
 
 def brightness(images, factors):
@@ -88,14 +93,15 @@ def hue(images, turns):
         torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma),
     ) / chroma.clamp(min=1e-6)
     sixth = sixth[:, None] + 6 * _column(turns, images)
-    distance = (sixth + images.new_tensor([1, 3, 5])[:, None, None]) % 6
+    distance = (sixth + _constant([1, 3, 5], images)) % 6
     part = torch.minimum(distance, 4 - distance).clamp_(0, 1)
     return value[:, None] - chroma[:, None] * part
 
 
 def blur(images, sigmas):
     """Filter rows and columns with :func:`blur_kernel`."""
-    kernels = torch.from_numpy(blur_kernel(sigmas)).to(images.device, images.dtype)
+    kernels = torch.from_numpy(blur_kernel(sigmas))
+    kernels = kernels.to(images.device, images.dtype, non_blocking=True)
     kernels = kernels.repeat_interleave(3, 0)[:, None]
     channels, radius = len(kernels), kernels.shape[-1] // 2
     padded = F.pad(images, [radius] * 4, mode="replicate")
@@ -127,4 +133,4 @@ def paint_cutouts(images, cutouts, fill):
     across = ((columns >= x1) & (columns < x2)).to(images.dtype)
     down = ((rows >= y1) & (rows < y2)).to(images.dtype)
     painted = torch.einsum("bky,bkx->byx", down, across) > 0
-    return torch.where(painted[:, None], images.new_tensor(fill)[:, None, None], images)
+    return torch.where(painted[:, None], _constant(fill, images), images)

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from mmcv.ops import RoIAlign
 from mmdet.models.backbones.resnet import Bottleneck
 from mmdet.models.roi_heads.shared_heads import ResLayer
 
@@ -26,10 +27,17 @@ def axis_weights(start, end, bins, length):
     inside = (samples + 0.5) / counts[:, None]  # of a cell, 0 to 1
     steps = torch.arange(bins, device=start.device)[:, None] + inside[:, None]
     at = start[:, None, None] + steps * cell[:, None, None]
-    counted = (inside < 1)[:, None] & (at >= -1) & (at <= length)
+    counted = ((inside < 1) & (cell > 0)[:, None])[:, None] & (at >= -1) & (at <= length)
     distance = (at.clamp(0, length - 1)[..., None] - torch.arange(length, device=at.device)).abs()
     hats = (1 - distance).clamp(min=0) * counted[..., None]
     return hats.sum(dim=2) / counts[:, None, None]
+
+
+def _is_plain(layer):
+    height, width = layer.output_size
+    return (
+        height == width and layer.aligned and layer.sampling_ratio == 0 and layer.pool_mode == "avg"
+    )
 
 
 @MODELS.register_module()
@@ -53,6 +61,17 @@ class RegionResLayer(ResLayer):
             raise ValueError(
                 "RegionResLayer needs bottlenecks (depth >= 50), stride=2 and style='pytorch': "
                 "take mmdet.ResLayer as model.roi_head.shared_head"
+            )
+
+    @staticmethod
+    def check_extractor(extractor):
+        """Raise ValueError unless the RoI extractor does what :meth:`forward_rois` does instead."""
+        layers = extractor.roi_layers
+        if not (len(layers) == 1 and isinstance(layers[0], RoIAlign) and _is_plain(layers[0])):
+            raise ValueError(
+                "RegionResLayer needs model.roi_head.bbox_roi_extractor with one level and "
+                "roi_layer=dict(type='RoIAlign', output_size=N, sampling_ratio=0), aligned and "
+                "averaged: take mmdet.ResLayer as model.roi_head.shared_head for another"
             )
 
     @property

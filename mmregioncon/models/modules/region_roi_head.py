@@ -41,6 +41,8 @@ class RegionRoIHead(BaseModule):
             self.bbox_head = MODELS.build(bbox_head)
         if shared_head is not None:
             self.shared_head = MODELS.build(shared_head)
+            if isinstance(self.shared_head, RegionResLayer):
+                self.shared_head.check_extractor(self.bbox_roi_extractor)
         self.embed_all_levels = embed_all_levels
 
     def forward(self, feats, rois):
