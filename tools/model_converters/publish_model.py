@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   python tools/model_converters/publish_model.py work_dirs/soco/epoch_100.pth \\
       configs/soco/soco_r50-fpn_8xb256-amp-coslr-100e_in1k.py published --data ImageNet-1k
   # half the size: weights as float16, which mmdet loads as they are
-  python tools/model_converters/publish_model.py work_dirs/quickstart/pretrain/epoch_10.pth \\
+  python tools/model_converters/publish_model.py work_dirs/quickstart/pretrain/epoch_9.pth \\
       configs/demo/soco_r18-fpn_demo.py published --half
 """
 
