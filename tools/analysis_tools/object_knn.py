@@ -5,7 +5,7 @@ for the ground-truth boxes of a labelled training set (the bank) and a validatio
 
 Example, against random initialisation:
     python tools/analysis_tools/object_knn.py configs/demo/soco_r18-fpn_demo.py \
-        random work_dirs/quickstart/pretrain/epoch_9.pth --root data/demo \
+        random work_dirs/quickstart/pretrain/epoch_7.pth --root data/demo \
         --train annotations/instances_train.json train --val annotations/instances_val.json val
 """
 

@@ -8,16 +8,15 @@ into its name.
 import argparse
 import json
 import sys
-from pathlib import Path
 
-from mmregioncon.converters import CheckpointError
+from mmregioncon.converters import CheckpointError, write_file
 from mmregioncon.converters.publish import publish
 
 EXAMPLES = """examples:
   python tools/model_converters/publish_model.py work_dirs/soco/epoch_100.pth \\
       configs/soco/soco_r50-fpn_8xb256-amp-coslr-100e_in1k.py published --data ImageNet-1k
   # half the size: weights as float16, which mmdet loads as they are
-  python tools/model_converters/publish_model.py work_dirs/quickstart/pretrain/epoch_9.pth \\
+  python tools/model_converters/publish_model.py work_dirs/quickstart/pretrain/epoch_7.pth \\
       configs/demo/soco_r18-fpn_demo.py published --half
 """
 
@@ -45,15 +44,16 @@ def main(argv=None):
         file, meta = publish(
             args.checkpoint, args.config, args.out_dir, args.data, args.half, suffix
         )
-    except (CheckpointError, FileNotFoundError) as error:
+        size = file.stat().st_size
+        if args.json:
+            report = dict(file=str(file), bytes=size, **meta)
+            write_file(args.json, f"{json.dumps(report, indent=2)}\n".encode())
+    except (CheckpointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+    print(f"{file}: {size / 1e6:.2f} MB")
     for key, value in meta.items():
         print(f"  {key}: {value}")
-    if args.json:
-        report = dict(file=str(file), bytes=file.stat().st_size, **meta)
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

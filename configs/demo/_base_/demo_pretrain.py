@@ -1,4 +1,4 @@
-# What every pre-training on the demo data shares: small views, 450 iterations of 16
+# What every pre-training on the demo data shares: small views, 350 iterations of 16
 _base_ = [
     "../../_base_/datasets/region_loader.py",
     "../../_base_/default_runtime.py",
@@ -11,7 +11,7 @@ small_colours = [_base_.jitter, _base_.grey, small_blur]
 train_dataloader = dict(
     batch_size=16, num_workers=1, dataset=dict(region_file="data/demo/regions.arrow")
 )
-max_epochs = 9
+max_epochs = 7
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="OnlineOptimWrapperConstructor",
