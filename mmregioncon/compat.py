@@ -36,7 +36,7 @@ class Requirement:
 
 
 REQUIREMENTS = (
-    Requirement("torch", ("torch",), "2.0"),
+    Requirement("torch", ("torch",), "2.6"),
     Requirement("mmengine", ("mmengine", "onedl-mmengine", "mmengine-lite"), "0.10.4", "1.0.0"),
     Requirement("mmcv", ("mmcv", "onedl-mmcv"), "2.1.0", "2.4.0"),
     Requirement("mmdet", ("mmdet", "onedl-mmdetection"), "3.3.0", "4.0.0"),
@@ -121,12 +121,11 @@ def checkpoint_globals():
 def allow_mmengine_checkpoints():
     """Let ``torch.load(..., weights_only=True)`` read MMEngine's own checkpoints.
 
-    torch >= 2.6 loads so by default, and MMEngine's resume relies on the default.
+    torch loads so by default from 2.6 on, and MMEngine's resume relies on the default.
     """
     import torch
 
-    if Version(torch.__version__) >= Version("2.6"):
-        torch.serialization.add_safe_globals(checkpoint_globals())
+    torch.serialization.add_safe_globals(checkpoint_globals())
 
 
 def register_config_scope():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 
-from mmregioncon.compat import Requirement, check_versions
+from mmregioncon.compat import REQUIREMENTS, Requirement, check_versions
 
 WINDOW = Requirement("mmcv", ("mmcv", "onedl-mmcv"), "2.1.0", "2.4.0")
 
@@ -30,6 +31,14 @@ def test_version_inside_window_passes(version):
 def test_version_outside_window_names_remedy(version, told):
     with pytest.raises(ImportError, match=told):
         check_versions([WINDOW], lambda requirement: version)
+
+
+def test_torch_that_does_not_load_safely_is_told():
+    (torch_window,) = (r for r in REQUIREMENTS if r.module == "torch")
+    with pytest.raises(ImportError, match=r"needs torch>=2\.6, but 2\.5\.1 .*tools/install\.sh"):
+        check_versions([torch_window], lambda requirement: "2.5.1")
+    build = Path(__file__).parents[1] / "requirements/build.txt"
+    assert f"torch{torch_window.window} " in build.read_text()
 
 
 def test_module_without_distribution_counts_as_missing():
