@@ -88,6 +88,13 @@ def parse_args(argv=None):
     parser.add_argument(
         "--workers", type=int, help="processes (default: this rank's share of the usable cores)"
     )
+    parser.add_argument(
+        "--max-failures",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="stop when more images than that (of a shard) cannot be read (default: 1000)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --out")
     parser.add_argument("--json", metavar="FILE", help="write the summary to this file")
     args = parser.parse_args(argv)
@@ -175,6 +182,7 @@ def run(args):
         shard=args.shard,
         workers=args.workers or default_workers(os.environ),
         overwrite=args.overwrite,
+        max_failures=args.max_failures,
     )
 
 

@@ -8,6 +8,7 @@ a run that is repeated finds what it has done, and refuses what others have.
 
 import collections
 import contextlib
+import errno
 import fcntl
 import hashlib
 import itertools
@@ -15,7 +16,6 @@ import json
 import multiprocessing
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
@@ -41,6 +41,16 @@ from .store import RegionRow, RegionStore, RegionStoreError, write_store
 from .validate import box_problems
 
 CHUNK_IMAGES = 256  # at most so many are lost when a run is killed
+_ERRORS_OF_A_FILE = (
+    None,  # raised by a library, of the content
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+)
 
 PROPOSERS = {
     "selective_search": dict(type="SelectiveSearch", mode="fast"),
@@ -63,6 +73,7 @@ def generate_regions(
     workers=None,
     overwrite=False,
     progress=True,
+    max_failures=1000,
 ):
     """Propose regions for a list of images and write them to a region file.
 
@@ -79,13 +90,15 @@ def generate_regions(
         workers: processes; by default one for each usable core. The result does not depend on it.
         overwrite: replace ``out`` if it exists, and drop parts of other parameters.
         progress: show a progress bar.
+        max_failures: unreadable images that are left out before the run stops.
 
     Returns:
         dict: the summary (see :func:`summarise`), with ``failures`` as ``(path, reason)`` pairs.
 
     Raises:
         RegionStoreError: ``out`` or parts of it are there and of other parameters, another run is
-            writing it, it cannot be written, or no image could be read.
+            writing it, it cannot be written, no image or too few could be read, or the machine
+            fails (disk, network, memory).
         ValueError: the proposer, filter or segments cannot be built, or ``shard`` is none.
     """
     filter_cfg = dict(filter_cfg or dict(type="none"))
@@ -101,7 +114,7 @@ def generate_regions(
     with one_opencv_thread(), _only_writer(out) as folder:
         if overwrite or not _is_done(out, metadata):
             parts = _Parts(folder, paths, metadata, overwrite)
-            done = parts.propose(work, workers, progress)
+            done = parts.propose(work, workers, progress, max_failures)
             _join(list(parts.images), folder, out, metadata)
         _remove_parts(folder)
     seconds = time.time() - started
@@ -200,7 +213,21 @@ class _ImageWork:
         except UnicodeEncodeError:
             return "its name is not UTF-8; rename it"
         except Exception as error:  # one bad image must not stop a run of days
-            return f"{type(error).__name__}: {error}".replace("\n", " ")
+            reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+            if _is_of_the_machine(error):
+                raise RegionStoreError(
+                    f"{Path(self.root, path)}: {reason}. That is the machine's trouble, not the "
+                    "image's; what is finished is kept: run the same command again when it is "
+                    "over. Should it stay, put an empty file in the image's place to leave it out"
+                ) from error
+            return reason
+
+
+def _is_of_the_machine(error):
+    """Whether another attempt may succeed: no memory, a disk or network that fails."""
+    if isinstance(error, OSError):
+        return error.errno not in _ERRORS_OF_A_FILE
+    return isinstance(error, MemoryError)
 
 
 # ---- workers
@@ -209,20 +236,19 @@ class _ImageWork:
 _work = None
 
 
-def _start_worker(work, parent):
+def _start_worker(work):
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     pin_opencv()
     with contextlib.suppress(AttributeError):  # not in every OpenCV; failures are listed anyway
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _exit_with(parent):
+def _exit_with_parent():
     """A killed parent cannot tell its workers to stop, and they would wait for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+    multiprocessing.parent_process().join()  # os.getppid() may be the fork server
     os._exit(1)
 
 
@@ -249,7 +275,7 @@ def _ordered_results(paths, work, workers):
         workers,
         mp_context=multiprocessing.get_context(),
         initializer=_start_worker,
-        initargs=(work, os.getpid()),
+        initargs=(work,),
     )
     try:
         ahead = max(CHUNK_IMAGES - _part_size(), 2 * workers)
@@ -277,19 +303,30 @@ def _only_writer(out):
     """The folder of ``out``'s parts, locked against other runs; it goes when no part is in it."""
     folder = out.with_name(out.name + ".parts")
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RegionStoreError(
-                f"{out}: another run is writing it; wait for that run or choose another --out"
-            ) from None
-        try:
-            yield folder
-        finally:
-            lock.close()  # before the folder goes: NFS keeps a file that is removed while open
-            if not any(folder.glob("part-*")):
-                shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with open(folder / "lock", "w") as lock:
+            if not _is_locked(lock):
+                raise RegionStoreError(
+                    f"{out}: another run is writing it; wait for that run or choose another --out"
+                )
+            try:
+                yield folder
+            finally:
+                if not any(folder.glob("part-*")):
+                    for path in list(folder.iterdir()):  # the lock too, while it is still ours
+                        path.unlink(missing_ok=True)
+    finally:
+        with contextlib.suppress(OSError):  # not empty: there are parts, or another run's lock
+            folder.rmdir()
+
+
+def _is_locked(file):
+    """Lock the file; false if another process has it, or has removed it."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _remove_parts(folder):
@@ -334,9 +371,11 @@ class _Parts:
             for number, start in enumerate(starts)
         }
 
-    def propose(self, work, workers, progress):
+    def propose(self, work, workers, progress, max_failures):
         """Compute the parts that are not there; returns the number of images done."""
         todo = {part: paths for part, paths in self.images.items() if not self._is_done(part)}
+        done = (RegionStore(part) for part in self.images if part not in todo)
+        failures = sum(len(store.metadata["failures"]) for store in done)
         missing = sum(map(len, todo.values()))
         total = sum(map(len, self.images.values()))
         workers = min(workers or usable_cores(), max(missing, 1))
@@ -354,8 +393,11 @@ class _Parts:
             for part, paths in todo.items():
                 found = {}
                 for path in paths:
-                    found[path] = next(results)
+                    found[path] = result = next(results)
                     bar.update()
+                    failures += isinstance(result, str)
+                    if failures > max_failures:
+                        raise _too_many(failures, path, result)
                 _write_part(part, found, self.metadata)
         return missing
 
@@ -371,6 +413,14 @@ class _Parts:
                 "to start afresh"
             )
         return not changed
+
+
+def _too_many(failures, path, reason):
+    return RegionStoreError(
+        f"{failures} images could not be used, the last: {path}: {reason}. Raise --max-failures "
+        "and run the same command again to go on; if they can be repaired, repair them and add "
+        "--overwrite"
+    )
 
 
 def _part_size():

@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -170,6 +171,66 @@ def test_worker_that_dies(tmp_path, image_tree, monkeypatch):
     monkeypatch.setattr(generate, "read_image", lambda path: os._exit(9))
     with pytest.raises(RegionStoreError, match="a worker process was killed"):
         run(list_images(image_tree), tmp_path / "r", workers=2)
+
+
+def test_workers_of_a_fork_server(tmp_path, image_tree, monkeypatch):
+    context = multiprocessing.get_context("forkserver")  # the default from Python 3.14 on
+    context.set_forkserver_preload([generate.__name__])  # so that it is imported once
+    monkeypatch.setattr(multiprocessing, "get_context", lambda: context)
+    summary = run(list_images(image_tree), tmp_path / "r", workers=2)
+    assert summary["images"] == 13
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_trouble_of_the_machine_is_no_failure_of_the_image(
+    tmp_path, image_tree, monkeypatch, error
+):
+    images, out = list_images(image_tree), tmp_path / "r"
+    read = generate.read_image
+
+    def failing(path):
+        if path.name == "008.png":
+            raise error
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generate, "read_image", failing)
+        with pytest.raises(RegionStoreError, match=r"n02/008\.png: .*run the same command again"):
+            run(images, out, workers=1)
+    assert run(images, out, workers=1)["images_this_run"] < 13, "what was finished is kept"
+    assert RegionStore(out).metadata["failures"] == []
+
+
+def test_image_that_may_not_be_read_is_listed(tmp_path, image_tree, monkeypatch):
+    images, read = list_images(image_tree), generate.read_image
+
+    def denied(path):
+        if path.name == "006.png":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(generate, "read_image", denied)
+    assert run(images, tmp_path / "r", workers=1)["num_failures"] == 1
+
+
+def test_too_many_failures_stop_the_run(tmp_path, image_tree):
+    images, out = list_images(image_tree), tmp_path / "r"
+    for name in images.paths[1::3]:  # four of 13, the third in the second part
+        (image_tree / name).write_bytes(b"")
+    for _ in range(2):  # what an earlier run has left out counts
+        with pytest.raises(RegionStoreError, match="3 images could not be used.*is empty.*--max-f"):
+            run(images, out, workers=1, max_failures=2)
+    assert run(images, out, workers=1, max_failures=4)["num_failures"] == 4
+
+
+def test_lock_that_was_removed_is_none(tmp_path):
+    out = tmp_path / "r"
+    with open(tmp_path / "lock", "w") as lock:
+        (tmp_path / "lock").unlink()  # by the run before, that had it until then
+        assert not generate._is_locked(lock)
+    with generate._only_writer(out) as folder:
+        (folder / ".part-000000.arrow.1.tmp").touch()  # of a run that was killed
+    assert files(tmp_path) == []
 
 
 THREADED_PARENT = """
