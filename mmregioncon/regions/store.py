@@ -109,7 +109,7 @@ class RegionStore:
                 f"{self.path}: an Arrow file, but not a region file; make one with "
                 "tools/generate_regions.py"
             )
-        metadata = json.loads(schema.metadata[_KEY])
+        metadata = self._parse(schema.metadata[_KEY])
         known = schema.equals(SCHEMA) or schema.equals(SCHEMA.append(SEGMENTS))
         if metadata.get("version") != FORMAT_VERSION or not known:
             raise RegionStoreError(
@@ -117,7 +117,24 @@ class RegionStore:
                 f"MMRegionCon reads {FORMAT_VERSION}: make the file again with "
                 "tools/generate_regions.py"
             )
+        if not metadata.get("batch_rows"):
+            raise self._damaged("'batch_rows' is missing")
         return metadata
+
+    def _parse(self, text):
+        try:
+            metadata = json.loads(text)
+        except ValueError as error:
+            raise self._damaged(error) from error
+        if not isinstance(metadata, dict):
+            raise self._damaged("not a dict")
+        return metadata
+
+    def _damaged(self, reason):
+        return RegionStoreError(
+            f"{self.path}: its metadata are damaged ({reason}): make the file again with "
+            "tools/generate_regions.py"
+        )
 
     def __getstate__(self):
         return self.path, self._root_override

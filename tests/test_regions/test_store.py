@@ -118,6 +118,15 @@ def test_other_files(tmp_path, monkeypatch):
         RegionStore(tmp_path / "new.arrow")
 
 
+@pytest.mark.parametrize("text", ["{broken", "[1]", '{"version": 1}'])
+def test_damaged_metadata(tmp_path, text):
+    schema = store.SCHEMA.with_metadata({store._KEY: text.encode()})
+    with pa.OSFile(str(tmp_path / "x.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema):
+        pass
+    with pytest.raises(RegionStoreError, match=r"x\.arrow: its metadata are damaged"):
+        RegionStore(tmp_path / "x.arrow")
+
+
 @pytest.mark.parametrize(
     ("boxes", "scores", "message"),
     [
