@@ -4,6 +4,7 @@ import copy
 import fnmatch
 import hashlib
 import logging
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope
 from modelindex.load_model_index import load as load_index
 from torch import nn
-from torch.hub import HASH_REGEX, download_url_to_file, get_dir
+from torch.hub import download_url_to_file, get_dir
 
 from mmregioncon.converters import (
     CheckpointError,
@@ -31,6 +32,7 @@ from mmregioncon.utils import register_all_modules
 
 PACKAGE = Path(__file__).resolve().parents[1]
 INDEX = "model-index.yml"
+HASH = re.compile(r"-([0-9a-f]{8,})\.")  # in the name of a published file
 SUFFIXES = (".pth", ".pkl", ".safetensors", ".tar")
 # A C4 detector has the last stage in its RoI head.
 C4_COPIES = {
@@ -148,15 +150,14 @@ def _find_weights(name):
     return _download(model.weights) if "://" in model.weights else _checked(model.weights)
 
 
-def _checked(path):
+def _checked(path, remedy="fetch it anew"):
     """The path, if the file has the SHA-256 that its name tells."""
-    told = HASH_REGEX.search(Path(path).name)
+    told = HASH.search(Path(path).name)
     if told and Path(path).is_file():
         found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         if not found.startswith(told[1]):
             raise CheckpointError(
-                f"{path}: changed or cut off, since its SHA-256 begins with {found[:8]}: fetch it "
-                "anew"
+                f"{path}: changed or cut off, since its SHA-256 begins with {found[:8]}: {remedy}"
             )
     return path
 
@@ -167,7 +168,7 @@ def _download(url):
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         download_url_to_file(url, str(file))
-    return _checked(str(file))
+    return _checked(str(file), "delete it, and it is fetched anew")
 
 
 def _build_detector(detector):

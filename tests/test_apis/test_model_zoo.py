@@ -103,9 +103,15 @@ def test_a_url_is_fetched_once_and_checked(index, tmp_path, monkeypatch):
     first = load_pretrained(url).state_dict()
     kept = tmp_path / "hub/checkpoints" / index.name
     kept.write_bytes(kept.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=rf"{index.name}: changed or cut off"):
+    with pytest.raises(ValueError, match=rf"{index.name}: changed or cut off.*: delete it"):
         load_pretrained(url)
     assert "neck.fpn_convs.0.bn.weight" in first
+
+
+@pytest.mark.parametrize("name", ["soco-400.pth", "soco-e10.pth", "r50-fade.pth", "x-.pth"])
+def test_a_name_that_tells_no_hash(name, tmp_path):
+    (tmp_path / name).write_bytes(b"anything")
+    assert model_zoo._checked(str(tmp_path / name))
 
 
 def test_a_changed_file_is_told(index):
