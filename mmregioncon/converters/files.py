@@ -54,13 +54,16 @@ def find_tensors(content: dict, path) -> dict[str, torch.Tensor]:
         path: the file, for the messages.
 
     Raises:
-        CheckpointError: an entry of the state dict is no tensor, or there is none.
+        CheckpointError: an entry of the state dict is no named tensor, or there is none.
     """
     inner = (content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict))
     state = next(inner, content)
-    others = [str(key) for key, value in state.items() if not torch.is_tensor(value)]
+    others = [
+        str(key) for key, v in state.items() if not (isinstance(key, str) and torch.is_tensor(v))
+    ]
     if others or not state:
-        what = f"entries that are no tensors: {', '.join(others)}" if others else "no tensors"
+        listed = f"entries that are no tensors with a name: {', '.join(others)}"
+        what = listed if others else "no tensors"
         raise CheckpointError(
             f"{path}: {what}. Expected a state dict, alone or under 'state_dict' or 'model'."
         )
@@ -81,11 +84,8 @@ def _read_torch(path):
 
 def _read_soco(path):
     """SoCo keeps its command line, an ``argparse.Namespace``, under ``opt`` beside ``model``."""
-    allow = getattr(torch.serialization, "safe_globals", None)
-    if allow is None:
-        raise CheckpointError(f"{path}: to read it safely, torch 2.5 or later is needed")
     try:
-        with allow([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
@@ -201,18 +201,31 @@ def encode_checkpoint(
         suffix: ``.pth`` (``state_dict`` and ``meta``), ``.pkl`` (as detectron2 reads it) or
             ``.safetensors`` (``meta`` as JSON in its header).
         flat: for ``.pth``: the state dict alone, as torchvision and timm have it.
+
+    Raises:
+        CheckpointError: safetensors is not installed, or NumPy lacks a tensor's type.
     """
     state = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
     if suffix == ".safetensors":
         return _import_safetensors().torch.save(state, {META: json.dumps(meta)})
     buffer = io.BytesIO()
     if suffix == ".pkl":
-        arrays = {key: value.numpy() for key, value in state.items()}
+        arrays = {key: _array(key, value) for key, value in state.items()}
         author = dict(__author__="MMRegionCon", matching_heuristics=False)
         pickle.dump(dict(model=arrays, **author, meta=meta), buffer, protocol=4)
     else:
         torch.save(state if flat else dict(state_dict=state, meta=meta), buffer)
     return buffer.getvalue()
+
+
+def _array(key, value):
+    try:
+        return value.numpy()
+    except TypeError as error:
+        raise CheckpointError(
+            f"{key} is {value.dtype}, which .pkl cannot hold: convert it to float32 first, or "
+            "write .pth or .safetensors"
+        ) from error
 
 
 def write_file(path, data: bytes) -> str:

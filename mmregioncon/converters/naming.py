@@ -130,6 +130,12 @@ _PLAIN_RESNET = Source(
     (r"conv1\.weight", r"layer1\.0\.conv1\.weight"),
     drops=(("classifier", r"fc\..*"),),
 )
+_D2_REST = (
+    (
+        "other parts of a detector",
+        r"proposal_generator\..*|roi_heads\.(?:box_predictor|mask_head)\..*|pixel_(?:mean|std)",
+    ),
+)
 _D2_RESNET = Source(
     "ResNet with detectron2's names (DetCo, SoCo C4)",
     rules(*D2_RESNET),
@@ -187,13 +193,17 @@ SOURCES = {
     "soco-detectron2-c4": _D2_RESNET,
     "detco": _D2_RESNET,
     "detectron2-c4": Source(
-        "C4 detector of detectron2", D2_C4_DETECTOR, (r"backbone\.stem\.conv1\.weight",)
+        "C4 detector of detectron2",
+        D2_C4_DETECTOR,
+        (r"backbone\.stem\.conv1\.weight",),
+        drops=_D2_REST,
     ),
     "detectron2-fpn": Source(
         "FPN detector of detectron2",
         D2_FPN_DETECTOR,
         (r"backbone\.bottom_up\.stem\.conv1\.weight",),
         ("backbone", "neck"),
+        _D2_REST,
     ),
     "mmregioncon": Source(
         "MMRegionCon or mmdet",
@@ -204,6 +214,10 @@ SOURCES = {
             ("projectors and predictors", r"(?:projector|predictor|roi_projector)\..*"),
             ("projector of an mmpretrain method", r"neck\.(?:fc\d*|mlp\d?)\..*"),
             ("queues", r"(?:queues?|roi_queue)\..*|queue2?(?:_ptr)?"),
+            (
+                "other parts of a detector",
+                r"rpn_head\..*|roi_head\.(?:bbox_head\.fc_(?:cls|reg)|mask_head)\..*",
+            ),
         ),
     ),
     "torchvision": _PLAIN_RESNET,

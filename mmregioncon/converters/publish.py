@@ -35,15 +35,17 @@ def publish(
         The file and the meta data in it.
 
     Raises:
-        CheckpointError: the checkpoint is not of this config, or has values that are not finite.
+        CheckpointError: the checkpoint is not of this config, or has values that are not finite or,
+            with ``half``, too large for it.
     """
     content = read_checkpoint(checkpoint)
     cfg = Config.fromfile(config)
     state = detector_part(find_tensors(content, checkpoint))
     _check_fits(state, cfg, checkpoint)
+    _check_finite(state, f"{checkpoint}: {{}} has values that are not finite")
     if half:
         state = {key: _half(value) for key, value in state.items()}
-    _check_finite(state, checkpoint)
+        _check_finite(state, f"{checkpoint}: {{}} is beyond float16: publish it without --half")
     meta = _describe(cfg, content.get("meta", {}), data, half)
     encoded = encode_checkpoint(state, meta, suffix)
     partial = Path(out_dir, f"{Path(config).stem}{suffix}")
@@ -80,10 +82,10 @@ def _half(value):
     return value.half() if value.is_floating_point() and value.dim() > 1 else value
 
 
-def _check_finite(state, file):
+def _check_finite(state, message):
     for key, value in state.items():
         if not torch.isfinite(value).all():
-            raise CheckpointError(f"{file}: {key} has values that are not finite")
+            raise CheckpointError(message.format(key))
 
 
 def _describe(cfg, trained, data, half):
@@ -102,6 +104,8 @@ def _describe(cfg, trained, data, half):
 
 def _git_commit():
     """Commit of this source tree, with ``-dirty`` if it was changed; ``unknown`` outside git."""
+    if not (ROOT / ".git").exists():  # installed, perhaps within another repository
+        return "unknown"
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

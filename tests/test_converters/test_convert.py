@@ -117,6 +117,38 @@ def test_values_go_to_their_place(name, theirs, ours, make):
     assert torch.equal(state[ours], tensors[theirs])
 
 
+@pytest.mark.parametrize(
+    "config, total",
+    [
+        ("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", BACKBONE + 16 + 4),
+        ("mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py", BACKBONE),
+    ],
+)
+def test_a_trained_detector_of_mmdet(config, total):
+    cfg = Config.fromstring(f"_base_ = 'mmdet::{config}'", ".py")
+    with torch.device("meta"), DefaultScope.overwrite_default_scope("mmdet"):
+        state = MODELS.build(cfg.model).state_dict()
+    result = to_detector(state, config)
+    assert len(result.state) == total
+    assert result.dropped == {"other parts of a detector": len(state) - total}
+
+
+@pytest.mark.parametrize("target, name", [("detectron2-c4", "detco"), ("detectron2-head", "soco")])
+def test_a_trained_detector_of_detectron2(target, name, make):
+    whole, _ = from_detector(to_detector(make(name), name), target, name)
+    rest = (
+        "proposal_generator.rpn_head.conv.weight",
+        "proposal_generator.anchor_generator.cell_anchors.0",
+        "roi_heads.box_predictor.cls_score.weight",
+        "roi_heads.mask_head.deconv.weight",
+        "pixel_mean",
+        "pixel_std",
+    )
+    result = to_detector({**whole, **dict.fromkeys(rest, torch.zeros(1))}, "model_final.pkl")
+    assert result.dropped == {"other parts of a detector": len(rest)}
+    assert len(result.state) - result.filled == len(whole)
+
+
 @pytest.mark.parametrize("target, name", TARGETS.items())
 def test_round_trip_through_each_target(target, name, make):
     ours = to_detector(make(name), name)
@@ -260,9 +292,9 @@ def drop(state, *names):
 
 BAD = {
     "unknown key": (
-        lambda s: {**s, "rpn_head.rpn_cls.weight": torch.ones(1)},
+        lambda s: {**s, "bbox_head.retina_cls.weight": torch.ones(1)},
         r"file\.pth \(MMRegionCon or mmdet\): 1 unknown keys and 0 missing ones\n"
-        r"  unknown: rpn_head\.rpn_cls\.weight\n.*--source.*--allow-partial",
+        r"  unknown: bbox_head\.retina_cls\.weight\n.*--source.*--allow-partial",
     ),
     "missing keys": (
         lambda s: drop(s, "backbone.layer2.0.conv1.weight", "backbone.bn1.bias"),
@@ -302,9 +334,9 @@ def test_bad_checkpoints_are_refused_by_key(change, message):
 
 
 def test_partial_is_allowed_when_asked_for():
-    state = {**drop(tiny(), "backbone.bn1.bias"), "rpn_head.x": torch.ones(1)}
+    state = {**drop(tiny(), "backbone.bn1.bias"), "bbox_head.x": torch.ones(1)}
     result = to_detector(state, "x", allow_partial=True)
-    assert result.unknown == ["rpn_head.x"] and result.missing == ["backbone.bn1.bias"]
+    assert result.unknown == ["bbox_head.x"] and result.missing == ["backbone.bn1.bias"]
     assert len(result.state) == 119
     assert "missing: backbone.bn1.bias" in str(result)
 

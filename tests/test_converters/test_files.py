@@ -140,8 +140,12 @@ def test_missing_file_is_told(tmp_path):
     "content, message",
     [
         (dict(state_dict={}), "f.pth: no tensors"),
-        (dict(model={"w": torch.ones(1), "lr": 0.1}), "entries that are no tensors: lr"),
-        (dict(epoch=3), "entries that are no tensors: epoch"),
+        (
+            dict(model={"w": torch.ones(1), "lr": 0.1}),
+            "entries that are no tensors with a name: lr",
+        ),
+        (dict(epoch=3), "entries that are no tensors with a name: epoch"),
+        ({3: torch.ones(1)}, "entries that are no tensors with a name: 3"),
     ],
 )
 def test_content_without_a_state_dict_is_told(content, message):
@@ -171,6 +175,11 @@ def test_pkl_is_as_detectron2_reads_it(tmp_path):
         content = pickle.load(file, encoding="latin1")
     assert content["__author__"] and content["matching_heuristics"] is False
     assert all(isinstance(value, np.ndarray) for value in content["model"].values())
+
+
+def test_type_that_numpy_lacks_is_told():
+    with pytest.raises(CheckpointError, match=r"a\.w is torch.bfloat16, which \.pkl cannot hold"):
+        encode_checkpoint({"a.w": torch.ones(2, dtype=torch.bfloat16)}, {}, ".pkl")
 
 
 def test_flat_pth_is_a_state_dict(tmp_path):

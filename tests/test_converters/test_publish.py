@@ -6,14 +6,17 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 
 from mmregioncon.apis import load_pretrained
 from mmregioncon.converters import CheckpointError
+from mmregioncon.converters import publish as publishing
 from mmregioncon.converters.publish import detector_part, publish
 from mmregioncon.utils import register_all_modules
 
@@ -52,11 +55,14 @@ def run(tmp_path_factory):
         (folder / f"{name}.py").write_text(SMALL.format(base=base, more=more or rpn))
     torch.manual_seed(0)
     model = build(folder / "soco_r18-fpn_demo.py", "mmregioncon")
+    hub = MessageHub.get_instance("publish")  # as Runner saves it
+    hub.update_scalar("train/loss", np.float32(0.5))
+    hub.update_info("iter", np.int64(500))
     checkpoint = dict(
         meta=dict(epoch=10, iter=500, cfg="", seed=0),
         state_dict=model.state_dict(),
         optimizer=dict(state={0: torch.ones(9)}),
-        message_hub={},
+        message_hub=hub.state_dict(),
     )
     torch.save(checkpoint, folder / "epoch_10.pth")
     return folder
@@ -92,8 +98,11 @@ def test_mmdet_loads_the_published_file_whole(half, run, tmp_path):
     detector = build(run / "faster-rcnn_r18-fpn_demo.py", "mmdet")
     before = {key: value.clone() for key, value in detector.state_dict().items()}
     load_checkpoint(detector, str(file), strict=False)
-    after, trained = detector.state_dict(), torch.load(run / "epoch_10.pth")["state_dict"]
-    state = torch.load(file)["state_dict"]
+    after, trained = (
+        detector.state_dict(),
+        torch.load(run / "epoch_10.pth", weights_only=True)["state_dict"],
+    )
+    state = torch.load(file, weights_only=True)["state_dict"]
     assert state.keys() <= after.keys() and len(state) == 182
     for key, value in after.items():
         assert value.dtype == before[key].dtype
@@ -108,7 +117,7 @@ def test_half_precision_halves_the_file_and_keeps_vectors(run, tmp_path):
     half, meta = published(run, tmp_path, half=True)
     assert meta["precision"] == "float16"
     assert half.stat().st_size < 0.7 * whole.stat().st_size  # keys weigh much in a small model
-    state = torch.load(half)["state_dict"]
+    state = torch.load(half, weights_only=True)["state_dict"]
     assert state["backbone.conv1.weight"].dtype == torch.float16
     assert state["backbone.bn1.running_var"].dtype == torch.float32
 
@@ -116,7 +125,7 @@ def test_half_precision_halves_the_file_and_keeps_vectors(run, tmp_path):
 def test_safetensors_holds_the_same(run, tmp_path):
     file, meta = published(run, tmp_path, suffix=".safetensors")
     model = load_pretrained(file)
-    trained = torch.load(run / "epoch_10.pth")["state_dict"]
+    trained = torch.load(run / "epoch_10.pth", weights_only=True)["state_dict"]
     assert all(torch.equal(value, trained[key]) for key, value in model.state_dict().items())
     from safetensors import safe_open
 
@@ -147,12 +156,19 @@ def test_checkpoint_of_another_config_is_refused(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("value, half", [(float("nan"), False), (1e6, True)])
-def test_values_that_are_not_finite_are_refused(value, half, run, tmp_path):
-    content = torch.load(run / "epoch_10.pth")
+WRONG = [
+    (float("nan"), False, "has values that are not finite"),
+    (float("inf"), True, "has values that are not finite"),
+    (1e6, True, "is beyond float16: publish it without --half"),
+]
+
+
+@pytest.mark.parametrize("value, half, message", WRONG)
+def test_values_that_cannot_be_published(value, half, message, run, tmp_path):
+    content = torch.load(run / "epoch_10.pth", weights_only=True)
     content["state_dict"]["backbone.conv1.weight"][0, 0, 0, 0] = value
     torch.save(content, tmp_path / "bad.pth")
-    with pytest.raises(CheckpointError, match="backbone.conv1.weight has values that are not fin"):
+    with pytest.raises(CheckpointError, match=f"backbone.conv1.weight {message}"):
         publish(tmp_path / "bad.pth", run / "soco_r18-fpn_demo.py", tmp_path / "out", half=half)
 
 
@@ -167,3 +183,11 @@ def test_tool(run, tmp_path, capsys):
     assert written["data"] == "data/demo/regions.arrow"
     assert main(["gone.pth", config, str(tmp_path)]) == 1
     assert "gone.pth: no such file" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main([*command[:2], str(tmp_path / "file/out")]) == 1
+    assert "file" in capsys.readouterr().err
+
+
+def test_commit_of_another_repository_is_not_ours(monkeypatch):
+    monkeypatch.setattr(publishing, "ROOT", ROOT / "mmregioncon")  # as if installed in a project
+    assert publishing._git_commit() == "unknown"

@@ -89,11 +89,11 @@ def main(argv=None):
     args = parse_args(argv)
     try:
         report = convert(args)
-    except CheckpointError as error:
+        if args.json:
+            write_file(args.json, f"{json.dumps(report, indent=2)}\n".encode())
+    except (CheckpointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
