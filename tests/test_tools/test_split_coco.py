@@ -64,6 +64,7 @@ def test_folds_differ_and_repeat():
     [
         ("{}", [], "is no COCO file: it lacks annotations, categories, images"),
         ("[", [], "is not JSON"),
+        ("[{}]", [], "is no COCO file: it holds a list"),
         (None, [], "no such file"),
         ('{"images": [1], "annotations": [], "categories": []}', [], "--percent 1 leaves no image"),
     ],

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from mmregioncon.regions.atomic import atomic_path
+
 
 def parse_args(argv=None):
     """Read the command line."""
@@ -61,6 +63,8 @@ def read(path):
         sys.exit(f"error: {path}: no such file")
     except ValueError as error:
         sys.exit(f"error: {path} is not JSON: {error}")
+    if not isinstance(coco, dict):
+        sys.exit(f"error: {path} is no COCO file: it holds a {type(coco).__name__}")
     missing = {"images", "annotations", "categories"} - set(coco)
     if missing:
         sys.exit(f"error: {path} is no COCO file: it lacks {', '.join(sorted(missing))}")
@@ -74,14 +78,14 @@ def main(argv=None):
     for percent in args.percent:
         if not 0 < percent <= 100 or int(percent / 100 * len(coco["images"])) == 0:
             sys.exit(f"error: --percent {percent:g} leaves no image of {len(coco['images'])}")
-    args.out_dir.mkdir(parents=True, exist_ok=True)
     jobs = [(p, fold) for p in args.percent for fold in range(1, args.folds + 1)]
     for percent, fold in tqdm(jobs, unit="file", desc="splits"):
         kept = draw(len(coco["images"]), percent, fold)
         stem = f"{args.annotations.stem}.{fold}@{percent:g}"
         for name, mask in ((stem, kept), (f"{stem}-unlabeled", ~kept)):
             if mask is kept or args.unlabelled:
-                (args.out_dir / f"{name}.json").write_text(json.dumps(subset(coco, mask)))
+                with atomic_path(args.out_dir / f"{name}.json") as temporary:
+                    temporary.write_text(json.dumps(subset(coco, mask)))
                 count += 1
     print(f"{count} files in {args.out_dir}")
 
