@@ -86,13 +86,20 @@ def check_parts(cfg):
                 f"train_dataloader.dataset.pipeline makes {patches} (grid={step.get('grid', 3)})"
             )
     dataset = cfg.get("train_dataloader", {}).get("dataset") or {}
-    preprocessor = (model.get("data_preprocessor") or {}).get("type", "RegionDataPreprocessor")
+    preprocessor = (model.get("data_preprocessor") or {}).get("type", _default_preprocessor(cfg))
     if dataset.get("colours_on_device") and "RegionDataPreprocessor" not in preprocessor:
         raise ConfigError(
             f"{cfg.filename}: train_dataloader.dataset.colours_on_device=True, but "
             f"model.data_preprocessor.type={preprocessor!r} does nothing to colours: use "
             "'mmregioncon.RegionDataPreprocessor'"
         )
+
+
+def _default_preprocessor(cfg):
+    """What a model has that names none: ours, if it is one of this project."""
+    scope, dot, _ = str(cfg.get("model", {}).get("type", "")).rpartition(".")
+    own = (scope if dot else cfg.get("default_scope", "mmregioncon")) == "mmregioncon"
+    return "RegionDataPreprocessor" if own else "that of the model"
 
 
 def _transforms(cfg, name):

@@ -179,6 +179,12 @@ def test_colours_are_left_to_those_who_do_them(preprocessor, message):
     check_fit(model, dict(), dict(type="RegionSolarize"), None)
 
 
+@pytest.mark.parametrize("name, own", [("mmregioncon.SoCo", True), ("mmpretrain.MoCo", False)])
+def test_only_our_models_do_colours_by_default(name, own):
+    message = None if own else "type='that of the model' does nothing to colours"
+    check_fit(dict(type=name), dict(colours_on_device=True), dict(type="RegionSolarize"), message)
+
+
 def check_fit(model, dataset, step, message):
     views = dict(type="RegionMultiView", pipelines=[[dict(type="RegionResize"), step]])
     loader = dict(dataset=dict(dataset, pipeline=[dict(type="LoadRegionImage"), views]))
