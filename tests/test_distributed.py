@@ -95,7 +95,9 @@ def results(tmp_path_factory):
 
 
 def of_both_ranks(folder, name):
-    return [torch.load(folder / f"{name}_rank{rank}.pth") for rank in range(WORLD)]
+    return [
+        torch.load(folder / f"{name}_rank{rank}.pth", weights_only=True) for rank in range(WORLD)
+    ]
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def results(tmp_path_factory):
     """What each rank found; starting the processes takes most of the time."""
     out = tmp_path_factory.mktemp("two_processes")
     in_two_processes(all_work, out)
-    return [torch.load(out / f"rank{rank}.pth") for rank in range(2)]
+    return [torch.load(out / f"rank{rank}.pth", weights_only=True) for rank in range(2)]
 
 
 @slow

@@ -275,7 +275,9 @@ def work(rank, out):
 @pytest.mark.slow
 def test_two_ranks_are_one_with_the_joint_batch(tmp_path):
     in_two_processes(work, tmp_path)
-    (losses0, state0), (losses1, state1) = (torch.load(tmp_path / f"rank{r}.pth") for r in (0, 1))
+    (losses0, state0), (losses1, state1) = (
+        torch.load(tmp_path / f"rank{r}.pth", weights_only=True) for r in (0, 1)
+    )
     torch.testing.assert_close(state0, state1, rtol=0, atol=0)
     losses, state = two_steps([tiny_views(batch_size=4, seed=seed) for seed in range(2)])
     mean = [(first + second) / 2 for first, second in zip(losses0, losses1)]
