@@ -15,7 +15,7 @@ PALETTE = [
 ]  # fmt: skip
 
 
-def read_scalars(run_dir):
+def read_log(run_dir):
     """Read what MMEngine logged in a work dir, over all its (resumed) runs.
 
     Args:
@@ -23,22 +23,32 @@ def read_scalars(run_dir):
 
     Returns:
         tuple: The training records (dicts, sorted by step, the latest run's where runs
-        overlap) and the last evaluation's record (empty without one).
+        overlap) and those of the evaluations, in the order of time; empty lists without any.
     """
-    training, evaluation = {}, {}
+    training, evaluations = {}, []
     for file in sorted(Path(run_dir).glob("*/vis_data/scalars.json")):
         for line in file.read_text().splitlines():
             record = json.loads(line)
             if "loss" in record:
                 training[record["step"]] = record
             else:
-                evaluation = record
+                evaluations.append(record)
+    return [training[step] for step in sorted(training)], evaluations
+
+
+def read_scalars(run_dir):
+    """The training records of :func:`read_log` and the last evaluation's record (or ``{}``).
+
+    Raises:
+        ValueError: no training was logged there.
+    """
+    training, evaluations = read_log(run_dir)
     if not training:
         raise ValueError(
             f"{run_dir}: no losses in */vis_data/scalars.json. Train into this work_dir first, "
             "with mmengine's LocalVisBackend in vis_backends"
         )
-    return [training[step] for step in sorted(training)], evaluation
+    return training, evaluations[-1] if evaluations else {}
 
 
 def figure_uri(figure):

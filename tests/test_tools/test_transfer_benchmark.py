@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -146,15 +148,125 @@ def test_tables_by_hand(tmp_path, checkpoint, data):
         "| faster-rcnn_r18-fpn_demo_any | tiny | plrc_epoch_1 | 0 3 | 20.0 ± 14.1 | 50.0 ± 0.0 |",
         "| faster-rcnn_r18-fpn_demo_any | tiny | random | 0 (1 missing) | 20.0 | 50.0 |",
     ]
-    TOOL["write_csv"](tmp_path / "a.csv", rows)
-    lines = list(csv.DictReader((tmp_path / "a.csv").open()))
+    lines = list(csv.DictReader(TOOL["csv_text"](rows).splitlines()))
     assert [line["mean"] for line in lines] == ["20.000", "50.000"] * 2
     assert lines[0]["std"] == "14.142" and lines[0]["values"] == "10.000 30.000"
     assert lines[2]["std"] == ""
-    with pytest.raises(ValueError, match="--metrics AP: there are coco/bbox_mAP"):
-        TOOL["pick"](found[0], "AP")
+    with pytest.raises(ValueError, match="--metrics AP: there are coco/bbox_mAP, coco/bbox_mAP_50"):
+        TOOL["check_metrics"](records.values(), ["bbox_mAP", "AP"])
     TOOL["plot"](tmp_path / "a.png", rows, "bbox_mAP")
     assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_a_detector_without_one_of_the_metrics_has_a_dash(tmp_path, checkpoint, data):
+    args = arguments(tmp_path, checkpoint, data, "--metrics", "bbox_mAP", "segm_mAP")
+    runs = TOOL["plan"](args)
+    found = [{"coco/bbox_mAP": 0.1}] * 2 + [{"coco/bbox_mAP": 0.1, "coco/segm_mAP": 0.2}] * 2
+    records = {run: dict(metrics=m, seconds=1, loaded="") for run, m in zip(runs, found)}
+    assert TOOL["summary"](records[runs[0]], args.metrics).startswith("bbox_mAP 10.0 segm_mAP -;")
+    args.work_dir.mkdir()
+    TOOL["write_report"](runs, records, args)
+    table = (args.work_dir / "TABLE.md").read_text()
+    assert "| plrc_epoch_1 | 0 3 | 10.0 ± 0.0 | - |" in table
+    assert "| random | 0 3 | 10.0 ± 0.0 | 20.0 ± 0.0 |" in table
+    lines = list(csv.DictReader((args.work_dir / "results.csv").open()))
+    assert [line["mean"] for line in lines] == ["10.000", "", "10.000", "20.000"]
+    TOOL["plot"](
+        args.work_dir / "segm.png", TOOL["table_rows"](runs, records, args.metrics), "segm_mAP"
+    )
+    TOOL["check_metrics"](records.values(), args.metrics)
+    assert {path.name for path in args.work_dir.iterdir()} == {
+        "TABLE.md", "results.csv", "transfer.png", "segm.png",
+    }  # fmt: skip
+
+
+def test_processes_and_annotations_are_settings(tmp_path, checkpoint, data):
+    def folders(*more):
+        more = ["--init", "random", "--seeds", "0", *more]
+        return {run.folder for run in TOOL["plan"](arguments(tmp_path, checkpoint, data, *more))}
+
+    first = folders()
+    assert folders("--gpus", "8") == first  # without a launcher there is one process
+    assert not folders("--launcher", "pytorch", "--gpus", "8") & first
+    for split in ("train", "val"):
+        before = folders()
+        path = data / f"annotations/instances_{split}2017.json"
+        path.write_text(path.read_text() + " ")
+        assert not folders() & before
+    path.write_text("[]")
+    (data / "annotations/instances_train2017.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"instances_train2017\.json: no COCO file"):
+        folders()
+
+
+class FakeTools:
+    """Stands for train.py and test.py: what they log of a training of four steps."""
+
+    def __init__(self, evaluated=(2, 4), code=0):
+        self.evaluated, self.code, self.calls, self.ports = evaluated, code, [], []
+
+    def __call__(self, command, stdout, stderr, env):
+        tool = Path(command[1]).name
+        self.calls.append(tool + (" --resume" if "--resume" in command else ""))
+        self.ports.append(env["PORT"])
+        folder = Path(command[command.index("--work-dir") + 1])
+        if tool == "test.py":
+            stdout.write("INFO - Loading from iter_4.pth: backbone 9/9, neck 9/9\n")
+            self.write(folder / "1/1.json", [{"coco/bbox_mAP": 0.5}])
+        elif "--resume" not in command:
+            stdout.write("INFO - Loading from soco.pth: backbone 9/9\n")
+            records = [{"coco/bbox_mAP": step / 10, "step": step} for step in self.evaluated]
+            self.write(folder / "1/vis_data/scalars.json", [dict(loss=1.0, step=1), *records])
+            (folder / "last_checkpoint").write_text("iter_4.pth")
+        return self.code
+
+    @staticmethod
+    def write(path, records):
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+@pytest.fixture
+def tools(monkeypatch):
+    """FakeTools in the place of subprocesses; configs are not laid out, which takes long."""
+    tools = FakeTools()
+    monkeypatch.setattr(subprocess, "call", tools)
+    monkeypatch.setattr(Config, "pretty_text", property(lambda cfg: ""))
+    return tools
+
+
+@pytest.mark.parametrize("evaluated", [(2,), ()])
+def test_killed_while_its_last_evaluation_ran(evaluated, tmp_path, checkpoint, data, tools):
+    args = arguments(tmp_path, checkpoint, data, "--seeds", "0")
+    run = TOOL["plan"](args)[0]
+    tools.evaluated, tools.code = evaluated, -9
+    assert TOOL["execute"](run, args, 0)["error"].startswith("exit code -9: INFO - Load")
+    tools.code = 0
+    record = TOOL["execute"](run, args, 0)
+    assert tools.calls == ["train.py", "train.py --resume", "test.py"]
+    assert record["metrics"] == {"coco/bbox_mAP": 0.5}
+    assert record["loaded"] == "soco.pth: backbone 9/9", "the checkpoint that it started from"
+
+
+def test_a_finished_run_is_not_repeated_but_half_a_record_is(tmp_path, checkpoint, data, tools):
+    args = arguments(tmp_path, checkpoint, data, "--seeds", "0")
+    run = TOOL["plan"](args)[0]
+    record = TOOL["execute"](run, args, 0)
+    assert record["metrics"] == {"coco/bbox_mAP": 0.4, "step": 4}
+    assert TOOL["execute"](run, args, 0) == record and tools.calls == ["train.py"]
+    run.record.write_text(run.record.read_text()[:20])
+    assert TOOL["execute"](run, args, 0)["metrics"] == {"coco/bbox_mAP": 0.5}
+
+
+def test_trouble_of_one_run_does_not_end_the_others(tmp_path, checkpoint, data, tools):
+    args = arguments(tmp_path, checkpoint, data, "--jobs", "2")
+    runs = TOOL["plan"](args)
+    runs[1].folder.parent.mkdir(parents=True)
+    runs[1].folder.write_text("in the way")
+    records = TOOL["execute_all"](runs, args, lambda records: None)
+    assert [("error" in records[run]) for run in runs] == [False, True, False, False]
+    assert "NotADirectoryError" in records[runs[1]]["error"]
+    assert len(set(tools.ports)) == 3, "runs at the same time must not share a port"
 
 
 @pytest.mark.slow
@@ -165,6 +277,7 @@ def test_a_failed_run_is_told_an_interrupted_one_resumed_a_finished_one_skipped(
         "train_cfg.max_iters=2",
         "train_cfg.val_interval=2",
         "default_hooks.checkpoint.interval=1",
+        "test_dataloader.batch_size=1",
     ]
     for part in ("train", "val"):
         options += [
@@ -187,7 +300,10 @@ def test_a_failed_run_is_told_an_interrupted_one_resumed_a_finished_one_skipped(
     (log,) = (tmp_path / "work").rglob("log.txt")
     assert "resumed epoch: 0, iter: 2" in log.read_text()  # it had stopped while it evaluated
     (record,) = json.loads((tmp_path / "runs.json").read_text())
-    assert 0 <= record["metrics"]["coco/bbox_mAP"] <= 1
+    (logged,) = (tmp_path / "work").rglob("test/*/*.json")  # it was resumed, then evaluated
+    assert record["metrics"] == json.loads(logged.read_text())
+    assert "coco/bbox_mAP" in record["metrics"]
+    assert re.search(r"\(test\) *\[4/4\]", (log.parent / "test_log.txt").read_text())
 
     size = log.stat().st_size
     TOOL["main"](call)

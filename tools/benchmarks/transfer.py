@@ -20,6 +20,7 @@ Example:
 import argparse
 import csv
 import hashlib
+import io
 import json
 import os
 import statistics
@@ -27,6 +28,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
@@ -35,9 +37,10 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
+from mmregioncon.regions.atomic import atomic_path
 from mmregioncon.utils.cli import plain_config_errors
 from mmregioncon.utils.config_check import ConfigError, check_options, check_top_level
-from mmregioncon.visualization.report import read_scalars
+from mmregioncon.visualization.report import read_log
 
 TOOLS = Path(__file__).resolve().parents[1]
 # Where a folder of COCO format may have its training part; val is beside it
@@ -81,7 +84,9 @@ def parse_args(argv=None):
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument("--gpus", type=int, default=1, help="processes of a run, with a launcher")
     parser.add_argument("--partition", help="of Slurm")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="runs at the same time; they share the visible GPUs"
+    )
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     parser.add_argument("--json", type=Path, help="also write all runs' records to this file")
     args = parser.parse_args(argv)
@@ -139,14 +144,37 @@ def find_data(folder):
     raise ConfigError(f"--data {folder}: it needs {layouts}, and the same with val for train")
 
 
-def use_data(cfg, folder):
-    """Let a config train and evaluate on a folder in COCO format, with that one's classes."""
-    folder = Path(folder).resolve()
-    files = find_data(folder)
-    content = json.loads((folder / files["train"][0]).read_text())
-    classes = tuple(category["name"] for category in content["categories"])
+@dataclass(frozen=True)
+class Data:
+    """A folder in COCO format: its files as :func:`find_data` has them, and what is in them."""
+
+    folder: Path
+    files: dict
+    classes: tuple
+    digest: bytes  # of both annotation files
+
+    @classmethod
+    def read(cls, folder):
+        """Find the files of a folder and read its classes."""
+        folder = Path(folder).resolve()
+        files = find_data(folder)
+        train, val = ((folder / files[split][0]).read_bytes() for split in ("train", "val"))
+        try:
+            classes = tuple(category["name"] for category in json.loads(train)["categories"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{folder / files['train'][0]}: no COCO file with categories "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        digests = (hashlib.sha256(content).digest() for content in (train, val))
+        return cls(folder, files, classes, b"".join(digests))
+
+
+def use_data(cfg, data):
+    """Let a config train and evaluate on a :class:`Data`, with that one's classes."""
+    folder, classes = data.folder, data.classes
     for part, split in (("train", "train"), ("val", "val"), ("test", "val")):
-        annotations, images = files[split]
+        annotations, images = data.files[split]
         dataset = cfg[f"{part}_dataloader"].dataset
         while "dataset" in dataset:  # RepeatDataset and its like
             dataset = dataset.dataset
@@ -199,16 +227,17 @@ def read_detector(config, options):
 def plan(args):
     """All runs that the command line asks for, in the order of the table."""
     parsed = {config: read_detector(config, args.cfg_options) for config in args.detectors}
+    sets = {data: Data.read(named(data)[1]) for data in args.data if data}
     runs = []
     for config, data, init, seed in product(args.detectors, args.data, args.init, args.seeds):
         cfg = deepcopy(parsed[config])
-        data_name, folder = named(data) if data else ("config's data", None)
+        data_name = named(data)[0] if data else "config's data"
         init_name, path = named(init)
-        if folder:
-            use_data(cfg, folder)
+        if data:
+            use_data(cfg, sets[data])
         use_init(cfg, path.replace("{seed}", str(seed)))
         cfg.merge_from_dict(args.cfg_options | {"randomness.seed": seed})
-        key = f"{init_name}_seed{seed}_{settings_hash(cfg)}"
+        key = f"{init_name}_seed{seed}_{settings_hash(cfg, args, sets.get(data))}"
         place = args.work_dir / config.stem / data_name.replace(" ", "_") / key
         runs.append(Run(config.stem, data_name, init_name, seed, place, cfg))
     labels = [str(run) for run in runs]
@@ -218,9 +247,11 @@ def plan(args):
     return runs
 
 
-def settings_hash(cfg):
-    """Eight hex digits of a config and of the content of its checkpoint."""
-    digest = hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode())
+def settings_hash(cfg, args, data):
+    """Eight hex digits of what decides a run: config, processes, checkpoint, annotations."""
+    gpus = 1 if args.launcher == "none" else args.gpus  # times the config's batch size
+    settings = json.dumps([cfg.to_dict(), gpus], sort_keys=True, default=str)
+    digest = hashlib.sha256(settings.encode() + (data.digest if data else b""))
     if cfg.load_from and Path(cfg.load_from).is_file():
         digest.update(Path(cfg.load_from).read_bytes())
     return digest.hexdigest()[:8]
@@ -246,27 +277,45 @@ def execute(run, args, index):
     Returns:
         dict: With ``metrics``, or ``error``.
     """
-    if run.record.exists():
+    try:
+        return finished(run) or train(run, args, index)
+    except Exception as error:  # one run's trouble must not end the others
+        return dict(error=f"{type(error).__name__}: {error} ({run.folder})")
+
+
+def finished(run):
+    """The record of a finished run; None without a readable one."""
+    with suppress(FileNotFoundError, ValueError):
         return json.loads(run.record.read_text())
+
+
+def train(run, args, index):
+    """Train and evaluate a run that is not finished; returns what :func:`execute` does."""
     run.folder.mkdir(parents=True, exist_ok=True)
     run.cfg.dump(run.folder / "config.py")
-    log, start = run.folder / "log.txt", time.time()
-    port = str(int(os.environ.get("PORT", 29500)) + index % args.jobs)
+    log, test_log, start = run.folder / "log.txt", run.folder / "test_log.txt", time.time()
+    port = str(int(os.environ.get("PORT", 29500)) + index)
     env = os.environ | {"GPUS": str(args.gpus), "PORT": port}
 
-    def call(command):
+    def failure(command, log):
         with log.open("a") as file:
-            return subprocess.call(command, stdout=file, stderr=file, env=env)
+            code = subprocess.call(command, stdout=file, stderr=file, env=env)
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        return code and dict(error=f"exit code {code}: {lines[-1] if lines else ''} ({log})")
 
-    code = call(command_of(run, args))
-    if not code and not last_evaluation(run):  # it was stopped between last step and evaluation
-        code = call(evaluation_of(run, args))
-    if code:
-        lines = [line for line in log.read_text().splitlines() if line.strip()]
-        return dict(error=f"exit code {code}: {lines[-1] if lines else ''} ({log})")
+    before = len(read_log(run.train_dir)[1])
+    error = failure(command_of(run, args), log)
+    evaluations = read_log(run.train_dir)[1]
+    if not error and len(evaluations) == before:  # it was killed after its last step
+        error = failure(evaluation_of(run, args), test_log)
+        evaluations = tested(run)
+    if error:
+        return error
+    if not evaluations:
+        return dict(error=f"its evaluation has logged no figures ({log})")
     seconds = time.time() - start
-    record = dict(metrics=last_evaluation(run), seconds=seconds, loaded=loaded(log))
-    run.record.write_text(json.dumps(record, indent=1))
+    record = dict(metrics=evaluations[-1], seconds=seconds, loaded=loaded(log))
+    write_text(run.record, json.dumps(record, indent=1))
     return record
 
 
@@ -279,16 +328,15 @@ def evaluation_of(run, args):
     return srun + command if args.launcher == "slurm" else command
 
 
-def last_evaluation(run):
-    """Figures of the run's last evaluation, by the training or by itself; empty without one."""
-    for file in sorted((run.folder / "test").glob("*/*.json"), reverse=True):
-        return json.loads(file.read_text())
-    return read_scalars(run.train_dir)[1]
+def tested(run):
+    """Figures of the run's evaluations by itself, in their order."""
+    return [json.loads(file.read_text()) for file in sorted((run.folder / "test").glob("*/*.json"))]
 
 
 def loaded(log):
     """What LoadReportHook said of the checkpoint, empty without one."""
-    lines = [line for line in log.read_text().splitlines() if " Loading from " in line]
+    text = log.read_text(errors="replace")
+    lines = [line for line in text.splitlines() if " Loading from " in line]
     return lines[-1].partition(" Loading from ")[2] if lines else ""
 
 
@@ -318,16 +366,23 @@ def summary(record, metrics):
     """A record in one line."""
     if "error" in record:
         return record["error"]
-    values = " ".join(f"{name} {100 * pick(record, name):.1f}" for name in metrics)
+    values = " ".join(f"{name} {cell(pick(record, name))}" for name in metrics)
     return f"{values}; {record['seconds']:.0f} s; {record['loaded'] or 'from scratch'}"
 
 
 def pick(record, metric):
-    """The figure whose name ends so."""
-    found = [name for name in record["metrics"] if name.split("/")[-1] == metric or name == metric]
-    if not found:
-        raise ConfigError(f"--metrics {metric}: there are {', '.join(record['metrics'])}")
-    return float(record["metrics"][found[0]])
+    """The figure whose name ends so, in per cent: a list of one, or of none."""
+    metrics = record["metrics"]
+    found = [name for name in metrics if name.split("/")[-1] == metric or name == metric]
+    return [100 * float(metrics[name]) for name in found[:1]]
+
+
+def check_metrics(records, metrics):
+    """Stop if a metric is in no record."""
+    known = dict.fromkeys(name for r in records for name in r.get("metrics", {}) if name != "step")
+    for metric in metrics:
+        if known and not any(pick(record, metric) for record in records if "metrics" in record):
+            raise ConfigError(f"--metrics {metric}: there are {', '.join(known)}")
 
 
 def table_rows(runs, records, metrics):
@@ -340,7 +395,7 @@ def table_rows(runs, records, metrics):
         done = [run for run in group if "metrics" in records.get(run, {})]
         row = dict(detector=detector, data=data, init=init, asked=len(group))
         row["seeds"] = [run.seed for run in done]
-        row["values"] = {m: [100 * pick(records[run], m) for run in done] for m in metrics}
+        row["values"] = {m: [v for run in done for v in pick(records[run], m)] for m in metrics}
         rows.append(row)
     return rows
 
@@ -352,7 +407,7 @@ def mean_and_spread(values):
 
 
 def cell(values):
-    """Mean and spread as text."""
+    """Mean and spread as text, ``-`` of no values."""
     mean, spread = mean_and_spread(values)
     if mean is None:
         return "-"
@@ -373,17 +428,18 @@ def markdown(rows, metrics):
     return "\n".join(lines) + "\n"
 
 
-def write_csv(path, rows):
+def csv_text(rows):
     """One line a metric of a row: mean, spread and the seeds' values, in per cent."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["detector", "data", "init", "metric", "seeds", "mean", "std", "values"])
-        for row in rows:
-            for metric, values in row["values"].items():
-                figures = [row["detector"], row["data"], row["init"], metric]
-                seeds, texts = map(str, row["seeds"]), (f"{value:.3f}" for value in values)
-                mean, spread = ("" if v is None else f"{v:.3f}" for v in mean_and_spread(values))
-                writer.writerow([*figures, " ".join(seeds), mean, spread, " ".join(texts)])
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(["detector", "data", "init", "metric", "seeds", "mean", "std", "values"])
+    for row in rows:
+        for metric, values in row["values"].items():
+            figures = [row["detector"], row["data"], row["init"], metric]
+            seeds, texts = map(str, row["seeds"]), (f"{value:.3f}" for value in values)
+            mean, spread = ("" if v is None else f"{v:.3f}" for v in mean_and_spread(values))
+            writer.writerow([*figures, " ".join(seeds), mean, spread, " ".join(texts)])
+    return file.getvalue()
 
 
 def plot(path, rows, metric):
@@ -403,19 +459,26 @@ def plot(path, rows, metric):
         axes.invert_yaxis()
         axes.set_title(", ".join(panel), loc="left", fontsize=10)
         axes.set_xlabel(f"{metric}, %")
-    figure.savefig(path, dpi=150)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+
+
+def write_text(path, text):
+    """Write a file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, newline="")
 
 
 def write_report(runs, records, args):
     """Table, CSV, plot and, if asked for, JSON of what there is so far."""
     rows = table_rows(runs, records, args.metrics)
-    (args.work_dir / "TABLE.md").write_text(markdown(rows, args.metrics))
-    write_csv(args.work_dir / "results.csv", rows)
+    write_text(args.work_dir / "TABLE.md", markdown(rows, args.metrics))
+    write_text(args.work_dir / "results.csv", csv_text(rows))
     plot(args.work_dir / "transfer.png", rows, args.metrics[0])
     if args.json:
         keys = ("detector", "data", "init", "seed")
         content = [{k: getattr(r, k) for k in keys} | records[r] for r in runs if r in records]
-        args.json.write_text(json.dumps(content, indent=1))
+        write_text(args.json, json.dumps(content, indent=1))
 
 
 def main(argv=None):
@@ -425,7 +488,8 @@ def main(argv=None):
         runs = plan(args)
         args.work_dir.mkdir(parents=True, exist_ok=True)
         records = execute_all(runs, args, lambda records: write_report(runs, records, args))
-    print((args.work_dir / "TABLE.md").read_text())
+        print((args.work_dir / "TABLE.md").read_text())
+        check_metrics(records.values(), args.metrics)
     print(f"{args.work_dir}/: TABLE.md, results.csv, transfer.png, and a folder a run with log.txt")
     failed = [str(run) for run in runs if "error" in records[run]]
     if failed:
