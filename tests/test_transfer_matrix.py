@@ -56,6 +56,8 @@ TRANSFER = sorted(
 
 # One run of each kind of data, and of those the shortest
 FAST = ("coco/retinanet_r50_fpn_12k", "coco/dino", "cityscapes", "lvis")
+IMAGES = 4  # of each split
+INIT_ANY = "transfer/_base_/init/any.py"
 # What an evaluation must have measured
 METRICS = {
     "coco": "coco/bbox_mAP",
@@ -116,13 +118,19 @@ class Loop(BaseLoop):
         pass
 
 
-def report_on(model, cfg, state):
-    """Lines that the config's hook logs when a detector gets this checkpoint."""
+def stand_in(model):
+    """What the hook reads of a runner that trains, and the lines that it logs."""
     lines, logger = [], logging.Logger("test")
     logger.addFilter(lambda record: lines.append(record.getMessage()))
     runner = SimpleNamespace(
         model=model, logger=logger, _load_from="x.pth", _resume=False, _train_loop=Loop()
     )
+    return runner, lines
+
+
+def report_on(model, cfg, state):
+    """Lines that the config's hook logs when a detector gets this checkpoint."""
+    runner, lines = stand_in(model)
     (hook,) = (HOOKS.build(one) for one in cfg.custom_hooks)
     hook.after_load_checkpoint(runner, dict(state_dict=dict(state)))
     return lines
@@ -137,6 +145,27 @@ def test_what_each_method_fills(detector):
     for method in METHODS:
         lines = report_on(model, cfg, shapes(method))
         assert lines[0] == f"Loading from x.pth: {expected(config, method)}", method
+
+
+def test_levels_of_a_checkpoint_that_starts_at_p3_stay():
+    """A trained RetinaNet's FPN is not moved down."""
+    cfg = load("coco/retinanet_r50_fpn_12k_coco.py")
+    with torch.device("meta"), DefaultScope.overwrite_default_scope("mmdet"):
+        model = MODELS.build(cfg.model)
+    state = {k: v for k, v in model.state_dict().items() if not k.startswith("bbox_head.")}
+    runner, _ = stand_in(model)
+    (hook,) = (HOOKS.build(one) for one in cfg.custom_hooks)
+    given = dict(state)
+    hook.after_load_checkpoint(runner, dict(state_dict=given))
+    for level in range(3):
+        key = f"neck.fpn_convs.{level}.conv.weight"
+        assert given[key] is state[key]
+
+
+@pytest.mark.parametrize("data", ["demo", "custom"])
+def test_small_detectors_take_the_same_checkpoints(data):
+    small = Config.fromfile(CONFIGS / f"{data}/faster-rcnn_r18-fpn_{data}_any.py")
+    assert small.custom_hooks == Config.fromfile(CONFIGS / INIT_ANY).custom_hooks
 
 
 def load(config):
@@ -220,7 +249,7 @@ def data(tmp_path_factory):
     """Roots of the data sets, by the folder of configs that use them."""
     roots = {name: tmp_path_factory.mktemp(name) for name in WRITERS}
     for name, write in WRITERS.items():
-        write(roots[name])
+        write(roots[name], IMAGES)
     return roots
 
 
@@ -262,5 +291,7 @@ def test_two_steps_and_an_evaluation(config, method, data, tmp_path):
     assert f"epoch_1.pth: {expected(config, method)}" in log
     losses = [float(loss) for loss in re.findall(r" loss: (\S+)", log)]
     assert len(losses) >= 2 and all(0 < loss < 1000 for loss in losses)
-    measured = re.search(rf"{METRICS[Path(config).parts[0]]}: (\S+)", log)
-    assert 0 <= float(measured[1]) <= 1
+    metric = METRICS[Path(config).parts[0]]
+    measured = float(re.search(rf"{metric}: (\S+)", log)[1])
+    assert 0 <= measured <= 1
+    assert len(runner.val_dataloader.dataset) == IMAGES and f"[{IMAGES}/{IMAGES}]" in log

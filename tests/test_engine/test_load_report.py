@@ -257,6 +257,15 @@ def test_keys_are_renamed_before_they_are_matched():
     assert torch.equal(loaded, state["backbone.5.weight"])
 
 
+def test_keys_that_fit_as_they_are_are_not_renamed():
+    """A checkpoint of the detector itself has other levels under the names to be replaced."""
+    state = pretrained()
+    state["backbone.5.weight"] = torch.zeros(1)  # a further level
+    checkpoint = dict(state_dict=dict(state))
+    report(checkpoint, options=dict(renames={"backbone.5.": "backbone.0."}))
+    assert torch.equal(checkpoint["state_dict"]["backbone.0.weight"], state["backbone.0.weight"])
+
+
 def test_renames_of_a_chain_are_made_all_at_once():
     state = {"a.0.w": 0, "a.1.w": 1, "a.2.w": 2, "b": 3}
     rename_keys(state, {"a.1.": "a.0.", "a.2.": "a.1."})
@@ -303,7 +312,9 @@ def test_in_a_runner_from_load_from_to_resume(tmp_path):
 
     runner = run(tmp_path / "tuned", load_from=str(checkpoint))
     loaded = runner.model.state_dict()["backbone.0.weight"]
-    assert torch.equal(loaded, torch.load(checkpoint)["state_dict"]["backbone.0.weight"])
+    assert torch.equal(
+        loaded, torch.load(checkpoint, weights_only=True)["state_dict"]["backbone.0.weight"]
+    )
 
     log = (tmp_path / "tuned" / runner.timestamp / f"{runner.timestamp}.log").read_text()
     assert f"Loading from {checkpoint}: backbone 7/7, bbox_head trunk 2/2" in log

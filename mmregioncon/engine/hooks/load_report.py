@@ -131,6 +131,16 @@ def rename_keys(state: dict, renames: dict[str, str]) -> None:
     state.update(moved)
 
 
+def fits_as_it_is(detector: dict, checkpoint: dict, renames: dict[str, str]) -> bool:
+    """Whether the keys that renaming would replace are there, all in the detector's shapes.
+
+    So it is where the checkpoint's FPN starts at the same level as the detector's.
+    """
+    targets = tuple(renames.values())
+    keys = [key for key in checkpoint if key.startswith(targets) and key in detector]
+    return bool(keys) and all(checkpoint[key].shape == detector[key].shape for key in keys)
+
+
 @HOOKS.register_module()
 class LoadReportHook(Hook):
     """Say how much of each module comes from pre-training; fail rather than start from scratch.
@@ -154,7 +164,8 @@ class LoadReportHook(Hook):
             ``{"backbone.layer4.": "roi_head.shared_head.layer4."}``.
         renames: Prefixes of the checkpoint's keys that serve under another one instead, as in
             an FPN that starts one level higher:
-            ``{"neck.fpn_convs.1.": "neck.fpn_convs.0.", ...}``. Before ``copies``.
+            ``{"neck.fpn_convs.1.": "neck.fpn_convs.0.", ...}``. Before ``copies``, and not of a
+            checkpoint whose keys fit as they are (:func:`fits_as_it_is`).
     """
 
     def __init__(
@@ -180,11 +191,12 @@ class LoadReportHook(Hook):
         # A detector that is tested comes as it was trained.
         training = isinstance(runner._train_loop, BaseLoop)
         tensors = checkpoint_tensors(checkpoint)
-        if training:
-            rename_keys(tensors, self.renames)
-            copy_keys(tensors, self.copies)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         detector = model.state_dict()
+        if training:
+            if not fits_as_it_is(detector, tensors, self.renames):
+                rename_keys(tensors, self.renames)
+            copy_keys(tensors, self.copies)
         file = runner._load_from or "the checkpoint"
         matches = _match_modules(detector, tensors, self.modules)
         taken, refused = {}, {}

@@ -1,5 +1,6 @@
 # The same for a detector whose FPN starts at P3, with further levels of its own above P5: each
-# level's convolutions, which a pre-training counts from P2, move down by one.
+# level's convolutions, which a pre-training counts from P2, move down by one. (Those of a
+# checkpoint that starts at P3 too, a RetinaNet's, stay.)
 _base_ = "any.py"
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].optional = {
