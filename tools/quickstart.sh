@@ -9,7 +9,7 @@ usage: bash tools/quickstart.sh [--method M] [--seed N] [--work-dir DIR] [--fres
 
 Installs what is needed, draws the demo data (data/demo), proposes regions, pre-trains on the
 unlabelled pictures, fine-tunes a small Faster R-CNN on the labelled ones from that checkpoint and
-from scratch, and writes DIR/report.html. Ten to eleven minutes on two idle cores, after installing.
+from scratch, and writes DIR/report.html. Less than ten minutes on two idle cores, after installing.
 
   --method M      soco (default), plrc, detco, ccop, or a baseline: moco, densecl
   --seed N        of the pre-training and of both fine-tunings (default 0); the data stay the same
