@@ -1,8 +1,2 @@
 # From CCOP, which pre-trains backbone and FPN
-_base_ = "faster-rcnn_r18-fpn_custom.py"
-custom_hooks = [
-    dict(
-        type="mmregioncon.LoadReportHook",
-        modules={"backbone": "backbone.", "neck": "neck."},
-    )
-]
+_base_ = ["_base_/custom_detector.py", "../transfer/_base_/init/backbone-neck.py"]

@@ -14,6 +14,7 @@ from scipy.ndimage import find_objects
 
 from mmregioncon.registry import REGION_PROPOSERS
 
+from .images import reduce_image
 from .proposers import _ximgproc
 
 SPACES = dict(
@@ -129,16 +130,6 @@ def _as_tuple(value):
 
 
 # ---- the reduced picture
-
-
-def reduce_image(img, long_side):
-    """Reduce ``(H, W, 3)`` uint8 to a long side; a picture that is no larger stays as it is."""
-    height, width = img.shape[:2]
-    scale = long_side / max(height, width)
-    if scale >= 1:
-        return img
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(img, size, interpolation=cv2.INTER_AREA)
 
 
 def to_full_size(boxes, small_shape, shape):

@@ -117,3 +117,13 @@ def image_shape(file):
     except Exception:  # Pillow raises many kinds; the decoder below has the last word
         pass
     return read_image(file).shape[:2]
+
+
+def reduce_image(img, long_side):
+    """Reduce ``(H, W, 3)`` uint8 to a long side; a picture that is no larger stays as it is."""
+    height, width = img.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return img
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(img, size, interpolation=cv2.INTER_AREA)

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from .images import reduce_image
 from .proposers import FelzenszwalbRegions
 
 
@@ -25,10 +26,7 @@ class ReducedSegments:
 
     def __call__(self, img):
         """The label map, ``(h, w)`` int32 from 0, of a ``(H, W, 3)`` uint8 image."""
-        scale = min(1, self.long_side / max(img.shape[:2]))
-        width, height = (max(1, round(side * scale)) for side in img.shape[1::-1])
-        reduced = cv2.resize(img, (width, height), interpolation=cv2.INTER_AREA)
-        return self._segmentation.labels(reduced)
+        return self._segmentation.labels(reduce_image(img, self.long_side))
 
 
 def encode_labels(labels):

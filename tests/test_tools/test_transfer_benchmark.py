@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from tiny_detection_data import write_coco
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-from tiny_detection_data import write_coco  # noqa: E402
-
 TOOL = runpy.run_path(str(ROOT / "tools/benchmarks/transfer.py"))
 DETECTOR = ROOT / "configs/demo/faster-rcnn_r18-fpn_demo_any.py"
 
