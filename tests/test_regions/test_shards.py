@@ -7,11 +7,13 @@ import random
 import re
 import resource
 import signal
+import threading
 import time
 from pathlib import Path
 
 import cv2
 import pytest
+from tqdm import tqdm
 
 from mmregioncon.regions import (
     ImageList,
@@ -173,6 +175,20 @@ def test_merge_spares_a_file_of_another_run(tmp_path, images):
     assert len(RegionStore(tmp_path / "r")[0].boxes) == 6
 
 
+def start(function, *args):
+    """Call in another process, which may be killed."""
+
+    def call():
+        # Forks share tqdm's lock (disabled bars take it too): one killed while it holds it would
+        # leave the next bar of any other waiting for ever.
+        tqdm.set_lock(threading.RLock())
+        function(*args)
+
+    process = FORK.Process(target=call)
+    process.start()
+    return process
+
+
 def in_a_process(function, *args):
     """Call in another process; returns the message of its RegionStoreError."""
 
@@ -183,8 +199,7 @@ def in_a_process(function, *args):
             queue.put(str(error))
 
     queue = FORK.Queue()
-    process = FORK.Process(target=call, args=(queue,))
-    process.start()
+    process = start(call, queue)
     message = queue.get(timeout=30)
     process.join()
     return message
@@ -261,6 +276,23 @@ def saved(folder):
     return {row.img_path for file in files for row in RegionStore(file)}
 
 
+def take_tqdms_lock(ready):
+    with tqdm.get_lock():
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_killed_process_leaves_no_lock_behind():
+    locks, ready = tqdm.get_lock().locks, FORK.Event()
+    process = start(take_tqdms_lock, ready)
+    assert ready.wait(30)
+    process.kill()
+    process.join()
+    for lock in locks:
+        assert lock.acquire(timeout=1)
+        lock.release()
+
+
 def test_killed_ten_times_at_random_moments(tmp_path, monkeypatch):
     monkeypatch.setattr(generate, "CHUNK_IMAGES", 16)
     folder = tmp_path / "images"
@@ -274,8 +306,7 @@ def test_killed_ten_times_at_random_moments(tmp_path, monkeypatch):
         log, before = tmp_path / f"{attempt}.log", saved(tmp_path)
         log.touch()
         monkeypatch.setattr(SlowRandomRegions, "log", log)
-        process = FORK.Process(target=in_two_shards, args=(images, out))
-        process.start()
+        process = start(in_two_shards, images, out)
         moment = moments.randint(0, 38)  # ten times that are not all the images
         while log.stat().st_size < moment:
             time.sleep(0.001)
@@ -289,8 +320,7 @@ def test_killed_ten_times_at_random_moments(tmp_path, monkeypatch):
     assert 0 < len(saved(tmp_path)) < 400 and not out.exists()
     monkeypatch.setattr(SlowRandomRegions, "log", "/dev/null")
     for moment in (0, 0.01, 0.02):  # while it is merging, perhaps
-        process = FORK.Process(target=in_two_shards, args=(images, out))
-        process.start()
+        process = start(in_two_shards, images, out)
         while not shard_path(out, 1, 2).exists():
             time.sleep(0.001)
         time.sleep(moment)
