@@ -211,11 +211,19 @@ class TestFPN:
             else:
                 assert feat is None
 
-    def test_a_skipped_level_keeps_its_running_statistics(self, necks, feats):
+    @pytest.mark.parametrize(
+        ("levels", "merged", "out"),
+        [
+            ([2], [0, 0, 1, 1], [0, 0, 1, 0]),
+            ([0, 3], [1, 1, 1, 1], [1, 0, 0, 1]),
+            ([], [0, 0, 0, 0], [0, 0, 0, 0]),
+        ],
+    )
+    def test_only_what_is_needed_is_computed(self, necks, feats, levels, merged, out):
         neck = necks[0].train()
-        neck(feats, levels=[2])
-        tracked = [int(conv.bn.num_batches_tracked) for conv in neck.fpn_convs]
-        assert tracked == [0, 0, 1, 0]
+        neck(feats, levels=levels)
+        for convs, expected in ((neck.lateral_convs, merged), (neck.fpn_convs, out)):
+            assert [int(conv.bn.num_batches_tracked) for conv in convs] == expected
 
 
 class TestProjector:

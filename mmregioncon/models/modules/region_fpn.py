@@ -8,11 +8,12 @@ from mmregioncon.registry import MODELS
 
 @MODELS.register_module()
 class RegionFPN(FPN):
-    """mmdet's :class:`FPN`, key names and all, computing only the output levels that are used.
+    """mmdet's :class:`FPN`, key names and all, computing only what the levels in use need.
 
     The output convolution of P2 costs more than all the rest of the pyramid, and large views
-    seldom have a region on it. Losses and gradients are the same; what differs is that the running
-    statistics of a skipped level's BatchNorm do not see that view.
+    seldom have a region on it; below the finest level in use, the lateral convolutions are left
+    out too. Losses and gradients are the same; what differs is that the running statistics of a
+    skipped BatchNorm do not see that view.
     """
 
     def forward(self, inputs, levels=None):
@@ -27,11 +28,12 @@ class RegionFPN(FPN):
         """
         if levels is None:
             return super().forward(inputs)
-        laterals = [conv(feat) for conv, feat in zip(self.lateral_convs, inputs)]
-        for fine in range(len(laterals) - 2, -1, -1):
-            size = laterals[fine].shape[2:]
-            laterals[fine] = laterals[fine] + F.interpolate(laterals[fine + 1], size=size)
-        return tuple(
-            conv(lateral) if level in levels else None
-            for level, (conv, lateral) in enumerate(zip(self.fpn_convs, laterals))
-        )
+        outs, merged = [None] * len(inputs), None
+        for level in reversed(range(min(levels, default=len(inputs)), len(inputs))):
+            lateral = self.lateral_convs[level](inputs[level])
+            if merged is not None:
+                lateral = lateral + F.interpolate(merged, size=lateral.shape[2:])
+            merged = lateral
+            if level in levels:
+                outs[level] = self.fpn_convs[level](merged)
+        return tuple(outs)
