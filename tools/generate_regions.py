@@ -16,14 +16,9 @@ from mmengine.config import DictAction
 
 from mmregioncon.regions.atomic import atomic_path
 from mmregioncon.regions.filters import FILTERS
-from mmregioncon.regions.generate import (
-    PROPOSERS,
-    generate_regions,
-    merge_shards,
-    shard_path,
-    usable_cores,
-)
+from mmregioncon.regions.generate import PROPOSERS, generate_regions, merge_shards, shard_path
 from mmregioncon.regions.images import list_images
+from mmregioncon.regions.workers import usable_cores
 
 EXAMPLES = """examples:
   # SoCo's regions for a folder of photographs

@@ -6,22 +6,10 @@ by one function, written atomically, and carry what they were made with and the 
 a run that is repeated finds what it has done, and refuses what others have.
 """
 
-import collections
-import contextlib
-import errno
-import fcntl
 import hashlib
-import itertools
 import json
-import multiprocessing
-import os
 import re
-import signal
-import sys
-import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
@@ -29,28 +17,15 @@ import numpy as np
 from tqdm import tqdm
 
 from mmregioncon.registry import REGION_PROPOSERS
-from mmregioncon.utils.opencv import one_opencv_thread, pin_opencv
+from mmregioncon.utils.opencv import one_opencv_thread
 from mmregioncon.version import __version__
 
-from .atomic import atomic_path
-from .filters import build_filter, clip_to_image
-from .images import read_image
-from .proposers import path_seed
-from .segments import ReducedSegments, encode_labels
-from .store import RegionRow, RegionStore, RegionStoreError, write_store
+from .filters import build_filter
+from .parts import Parts, differences, is_done, join, only_writer, remove_parts
+from .segments import ReducedSegments
+from .store import RegionStore, RegionStoreError
 from .validate import box_problems
-
-CHUNK_IMAGES = 256  # at most so many are lost when a run is killed
-_ERRORS_OF_A_FILE = (
-    None,  # raised by a library, of the content
-    errno.ENOENT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EISDIR,
-    errno.ENOTDIR,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-)
+from .workers import ImageWork
 
 PROPOSERS = {
     "selective_search": dict(type="SelectiveSearch", mode="fast"),
@@ -102,7 +77,7 @@ def generate_regions(
         ValueError: the proposer, filter or segments cannot be built, or ``shard`` is none.
     """
     filter_cfg = dict(filter_cfg or dict(type="none"))
-    work = _ImageWork(
+    work = ImageWork(
         images.root,
         _build("--proposer-args", REGION_PROPOSERS.build, dict(proposer)),
         build_filter(filter_cfg),
@@ -111,12 +86,12 @@ def generate_regions(
     metadata = _metadata(images, proposer, filter_cfg, segments, shard, work.proposer)
     paths, out = _share(images.paths, *shard), shard_path(out, *shard)
     started, done = time.time(), 0
-    with one_opencv_thread(), _only_writer(out) as folder:
-        if overwrite or not _is_done(out, metadata):
-            parts = _Parts(folder, paths, metadata, overwrite)
+    with one_opencv_thread(), only_writer(out) as folder:
+        if overwrite or not is_done(out, metadata):
+            parts = Parts(folder, paths, metadata, overwrite)
             done = parts.propose(work, workers, progress, max_failures)
-            _join(list(parts.images), folder, out, metadata)
-        _remove_parts(folder)
+            join(list(parts.images), folder, out, metadata)
+        remove_parts(folder)
     seconds = time.time() - started
     return dict(summarise(out), seconds=seconds, images_per_s=done / seconds, images_this_run=done)
 
@@ -149,10 +124,10 @@ def merge_shards(out, overwrite=False, progress=True):
     out = Path(out)
     shards = _find_shards(out)
     metadata = _common_metadata(shards)
-    with _only_writer(out) as folder:
-        if overwrite or not _is_done(out, metadata):
+    with only_writer(out) as folder:
+        if overwrite or not is_done(out, metadata):
             _check_rows(shards, progress)
-            _join([shard.path for shard in shards], folder, out, metadata)
+            join([shard.path for shard in shards], folder, out, metadata)
     return summarise(out)
 
 
@@ -193,248 +168,6 @@ def _share(paths, index, count):
     return paths[len(paths) * index // count : len(paths) * (index + 1) // count]
 
 
-class _ImageWork:
-    """What a worker does with an image."""
-
-    def __init__(self, root, proposer, region_filter, segment):
-        self.root, self.proposer, self.region_filter = root, proposer, region_filter
-        self.segment = segment
-
-    def __call__(self, path):
-        """Give the image's row, or the reason why there is none, as a string."""
-        try:
-            path.encode("utf-8")
-            img = read_image(Path(self.root, path))
-            boxes, scores = clip_to_image(*self.proposer(img, path), img.shape[:2])
-            rng = np.random.default_rng(path_seed(path))
-            boxes, scores = self.region_filter(boxes, scores, img.shape[:2], rng)
-            segments = self.segment and encode_labels(self.segment(img))
-            return RegionRow(path, *img.shape[:2], boxes, scores, segments)
-        except UnicodeEncodeError:
-            return "its name is not UTF-8; rename it"
-        except Exception as error:  # one bad image must not stop a run of days
-            reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-            if _is_of_the_machine(error):
-                raise RegionStoreError(
-                    f"{Path(self.root, path)}: {reason}. That is the machine's trouble, not the "
-                    "image's; what is finished is kept: run the same command again when it is "
-                    "over. Should it stay, put an empty file in the image's place to leave it out"
-                ) from error
-            return reason
-
-
-def _is_of_the_machine(error):
-    """Whether another attempt may succeed: no memory, a disk or network that fails."""
-    if isinstance(error, OSError):
-        return error.errno not in _ERRORS_OF_A_FILE
-    return isinstance(error, MemoryError)
-
-
-# ---- workers
-
-
-_work = None
-
-
-def _start_worker(work):
-    global _work
-    _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    pin_opencv()
-    with contextlib.suppress(AttributeError):  # not in every OpenCV; failures are listed anyway
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent():
-    """A killed parent cannot tell its workers to stop, and they would wait for work for ever."""
-    multiprocessing.parent_process().join()  # os.getppid() may be the fork server
-    os._exit(1)
-
-
-def _run_work(path):
-    return _work(path)
-
-
-def usable_cores():
-    """Cores that this process may use (a batch system may grant fewer than there are)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _ordered_results(paths, work, workers):
-    """Results of ``work`` in the order of ``paths``, computed by ``workers`` processes.
-
-    The workers are ahead by what a part does not take of a chunk: that keeps them busy behind a
-    slow image. (More than 64 need more.)
-    """
-    if workers == 1:
-        yield from map(work, paths)
-        return
-    paths = iter(paths)
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context(),
-        initializer=_start_worker,
-        initargs=(work,),
-    )
-    try:
-        ahead = max(CHUNK_IMAGES - _part_size(), 2 * workers)
-        pending = collections.deque(
-            pool.submit(_run_work, path) for path in itertools.islice(paths, ahead)
-        )
-        while pending:
-            yield pending.popleft().result()
-            for path in itertools.islice(paths, 1):
-                pending.append(pool.submit(_run_work, path))
-    except BrokenProcessPool as error:
-        raise RegionStoreError(
-            "a worker process was killed (out of memory?); what is finished is kept: run the "
-            f"same command again, perhaps with fewer than {workers} --workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-# ---- parts, shards and their result
-
-
-@contextlib.contextmanager
-def _only_writer(out):
-    """The folder of ``out``'s parts, locked against other runs; it goes when no part is in it."""
-    folder = out.with_name(out.name + ".parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(folder / "lock", "w") as lock:
-            if not _is_locked(lock):
-                raise RegionStoreError(
-                    f"{out}: another run is writing it; wait for that run or choose another --out"
-                )
-            try:
-                yield folder
-            finally:
-                if not any(folder.glob("part-*")):
-                    for path in list(folder.iterdir()):  # the lock too, while it is still ours
-                        path.unlink(missing_ok=True)
-    finally:
-        with contextlib.suppress(OSError):  # not empty: there are parts, or another run's lock
-            folder.rmdir()
-
-
-def _is_locked(file):
-    """Lock the file; false if another process has it, or has removed it."""
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
-    except (BlockingIOError, FileNotFoundError):
-        return False
-
-
-def _remove_parts(folder):
-    for part in folder.glob("part-*"):
-        part.unlink()
-
-
-def _differences(store, metadata):
-    return [key for key, value in metadata.items() if store.metadata.get(key) != value]
-
-
-def _is_done(out, metadata):
-    """Whether ``out`` is there; a file of something else is an error."""
-    if not out.exists():
-        return False
-    try:
-        changed = _differences(RegionStore(out), metadata)
-    except RegionStoreError as error:
-        raise RegionStoreError(f"{out}: exists already; --overwrite replaces it. {error}") from None
-    if changed:
-        raise RegionStoreError(
-            f"{out}: exists already, and was made with another {', '.join(changed)}; pass "
-            "--overwrite to replace it, or choose another --out"
-        )
-    return True
-
-
-class _Parts:
-    """The parts of a run.
-
-    Attributes:
-        images: ``{file of the part: its images}``, in order.
-    """
-
-    def __init__(self, folder, paths, metadata, overwrite):
-        size = _part_size()
-        self.folder, self.overwrite = folder, overwrite
-        self.metadata = dict(metadata, part_size=size)
-        starts = range(0, len(paths), size)
-        self.images = {
-            folder / f"part-{number:06d}.arrow": paths[start : start + size]
-            for number, start in enumerate(starts)
-        }
-
-    def propose(self, work, workers, progress, max_failures):
-        """Compute the parts that are not there; returns the number of images done."""
-        todo = {part: paths for part, paths in self.images.items() if not self._is_done(part)}
-        done = (RegionStore(part) for part in self.images if part not in todo)
-        failures = sum(len(store.metadata["failures"]) for store in done)
-        missing = sum(map(len, todo.values()))
-        total = sum(map(len, self.images.values()))
-        workers = min(workers or usable_cores(), max(missing, 1))
-        results = _ordered_results(itertools.chain.from_iterable(todo.values()), work, workers)
-        bar = tqdm(
-            desc=self.folder.stem,
-            total=total,
-            initial=total - missing,
-            unit="img",
-            disable=not progress,
-            smoothing=0.1,
-            mininterval=0.1 if sys.stderr.isatty() else 30,  # a log file wants few lines
-        )
-        with contextlib.closing(results), bar:
-            for part, paths in todo.items():
-                found = {}
-                for path in paths:
-                    found[path] = result = next(results)
-                    bar.update()
-                    failures += isinstance(result, str)
-                    if failures > max_failures:
-                        raise _too_many(failures, path, result)
-                _write_part(part, found, self.metadata)
-        return missing
-
-    def _is_done(self, part):
-        try:
-            changed = _differences(RegionStore(part), self.metadata)
-        except RegionStoreError:  # missing, or the machine died
-            return False
-        if changed and not self.overwrite:
-            raise RegionStoreError(
-                f"{self.folder}: holds parts of a run with another {', '.join(changed)}; repeat "
-                "the command of that run to finish it, or pass --overwrite (or remove the folder) "
-                "to start afresh"
-            )
-        return not changed
-
-
-def _too_many(failures, path, reason):
-    return RegionStoreError(
-        f"{failures} images could not be used, the last: {path}: {reason}. Raise --max-failures "
-        "and run the same command again to go on; if they can be repaired, repair them and add "
-        "--overwrite"
-    )
-
-
-def _part_size():
-    return CHUNK_IMAGES // 2
-
-
-def _write_part(part, results, metadata):
-    rows = [row for row in results.values() if not isinstance(row, str)]
-    failures = [(p, reason) for p, reason in results.items() if isinstance(reason, str)]
-    # Unencodable names travel as their escaped form.
-    failures = [(p.encode("utf-8", "backslashreplace").decode(), r) for p, r in failures]
-    write_store(part, rows, dict(metadata, failures=failures))
-
-
 def _find_shards(out):
     """The stores of all shards of ``out``, in order."""
     name = re.compile(rf"{re.escape(out.stem)}\.shard-\d+-of-(\d+){re.escape(out.suffix)}")
@@ -467,7 +200,7 @@ def _common_metadata(shards):
     metadata = {key: value for key, value in shards[0].metadata.items() if key not in own}
     for index, shard in enumerate(shards):
         expected = [index, len(shards)]
-        changed = _differences(shard, dict(metadata, shard=expected))
+        changed = differences(shard, dict(metadata, shard=expected))
         if changed:
             raise RegionStoreError(
                 f"{shard.path}: made with another {', '.join(changed)} than "
@@ -498,33 +231,6 @@ def _check_rows(shards, progress):
             f"{shards[0].path} and the other shards hold {known} images, not {wanted}; remove them "
             "and make them again"
         )
-
-
-def _join(sources, folder, out, metadata):
-    """Join the parts or shards in the files ``sources`` into ``out``."""
-    num_rows, failures = 0, []
-    for store in map(RegionStore, sources):
-        num_rows += len(store)
-        failures += store.metadata["failures"]
-    if not num_rows and "shard" not in metadata:
-        raise RegionStoreError(
-            f"none of the {len(failures)} images in {metadata['root']} could be used; the first: "
-            f"{failures[0][0]}: {failures[0][1]}"
-        )
-    joined = folder / "joined.arrow"
-    rows = itertools.chain.from_iterable(map(RegionStore, sources))
-    write_store(joined, rows, dict(metadata, failures=failures))
-    _write_failures(out.with_name(out.name + ".failures.txt"), failures)
-    os.replace(joined, out)
-
-
-def _write_failures(path, failures):
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
-    with atomic_path(path) as temporary:
-        lines = (f"{name}\t{reason}\n" for name, reason in failures)
-        temporary.write_text("".join(lines), encoding="utf-8")
 
 
 def summarise(path):

@@ -16,12 +16,14 @@ from mmregioncon.regions import (
     RegionRow,
     RegionStore,
     RegionStoreError,
-    generate,
     generate_regions,
     list_images,
+    parts,
     validate_store,
+    workers,
     write_store,
 )
+from mmregioncon.regions.generate import summarise
 
 from .helpers import BAD, GOOD, REPO, make_image
 
@@ -31,7 +33,7 @@ SEARCH = dict(type="SelectiveSearch")
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(generate, "CHUNK_IMAGES", 8)  # parts of 4
+    monkeypatch.setattr(parts, "CHUNK_IMAGES", 8)  # parts of 4
 
 
 def run(images, out, proposer=RANDOM, **options):
@@ -46,8 +48,8 @@ def files(folder):
 def test_same_bytes_for_any_number_of_workers(tmp_path, image_tree, name):
     images = list_images(image_tree)
     cfg = dict(type=name)
-    for workers in (1, 4):
-        summary = run(images, tmp_path / f"{workers}", SEARCH, filter_cfg=cfg, workers=workers)
+    for number in (1, 4):
+        summary = run(images, tmp_path / f"{number}", SEARCH, filter_cfg=cfg, workers=number)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "4").read_bytes()
     regions = RegionStore(tmp_path / "1")
     assert [row.img_path for row in regions] == images.paths
@@ -113,14 +115,14 @@ class Stopped(Exception):
 
 def stop_after(monkeypatch, number):
     """Let a run die when it writes its part ``number``."""
-    write = generate.write_store
+    write = parts.write_store
 
     def failing(path, rows, metadata):
         if path.name == f"part-{number:06d}.arrow":
             raise Stopped
         return write(path, rows, metadata)
 
-    monkeypatch.setattr(generate, "write_store", failing)
+    monkeypatch.setattr(parts, "write_store", failing)
 
 
 def test_resume_redoes_only_what_is_missing(tmp_path, image_tree, monkeypatch):
@@ -160,7 +162,7 @@ def test_two_runs_on_one_output(tmp_path, image_tree):
     images, out = list_images(image_tree), tmp_path / "r"
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    with generate._only_writer(out):
+    with parts.only_writer(out):
         second = context.Process(target=_run_quietly, args=(images, out, queue))
         second.start()
         second.join()
@@ -168,14 +170,14 @@ def test_two_runs_on_one_output(tmp_path, image_tree):
 
 
 def test_worker_that_dies(tmp_path, image_tree, monkeypatch):
-    monkeypatch.setattr(generate, "read_image", lambda path: os._exit(9))
+    monkeypatch.setattr(workers, "read_image", lambda path: os._exit(9))
     with pytest.raises(RegionStoreError, match="a worker process was killed"):
         run(list_images(image_tree), tmp_path / "r", workers=2)
 
 
 def test_workers_of_a_fork_server(tmp_path, image_tree, monkeypatch):
     context = multiprocessing.get_context("forkserver")  # the default from Python 3.14 on
-    context.set_forkserver_preload([generate.__name__])  # so that it is imported once
+    context.set_forkserver_preload([workers.__name__])  # so that it is imported once
     monkeypatch.setattr(multiprocessing, "get_context", lambda: context)
     summary = run(list_images(image_tree), tmp_path / "r", workers=2)
     assert summary["images"] == 13
@@ -186,7 +188,7 @@ def test_trouble_of_the_machine_is_no_failure_of_the_image(
     tmp_path, image_tree, monkeypatch, error
 ):
     images, out = list_images(image_tree), tmp_path / "r"
-    read = generate.read_image
+    read = workers.read_image
 
     def failing(path):
         if path.name == "008.png":
@@ -194,7 +196,7 @@ def test_trouble_of_the_machine_is_no_failure_of_the_image(
         return read(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(generate, "read_image", failing)
+        patch.setattr(workers, "read_image", failing)
         with pytest.raises(RegionStoreError, match=r"n02/008\.png: .*run the same command again"):
             run(images, out, workers=1)
     assert run(images, out, workers=1)["images_this_run"] < 13, "what was finished is kept"
@@ -202,14 +204,14 @@ def test_trouble_of_the_machine_is_no_failure_of_the_image(
 
 
 def test_image_that_may_not_be_read_is_listed(tmp_path, image_tree, monkeypatch):
-    images, read = list_images(image_tree), generate.read_image
+    images, read = list_images(image_tree), workers.read_image
 
     def denied(path):
         if path.name == "006.png":
             raise PermissionError(errno.EACCES, "Permission denied")
         return read(path)
 
-    monkeypatch.setattr(generate, "read_image", denied)
+    monkeypatch.setattr(workers, "read_image", denied)
     assert run(images, tmp_path / "r", workers=1)["num_failures"] == 1
 
 
@@ -227,8 +229,8 @@ def test_lock_that_was_removed_is_none(tmp_path):
     out = tmp_path / "r"
     with open(tmp_path / "lock", "w") as lock:
         (tmp_path / "lock").unlink()  # by the run before, that had it until then
-        assert not generate._is_locked(lock)
-    with generate._only_writer(out) as folder:
+        assert not parts._is_locked(lock)
+    with parts.only_writer(out) as folder:
         (folder / ".part-000000.arrow.1.tmp").touch()  # of a run that was killed
     assert files(tmp_path) == []
 
@@ -275,15 +277,15 @@ def test_bad_proposer(tmp_path, image_tree, proposer, message):
 
 SLOW_TOOL = """
 import sys, time
-import mmregioncon.regions.generate as generate
+from mmregioncon.regions import parts, workers
 sys.path.insert(0, "tools")
 import generate_regions
-generate.CHUNK_IMAGES = 8
-read = generate.read_image
+parts.CHUNK_IMAGES = 8
+read = workers.read_image
 def slowly(path):
     time.sleep(0.1)
     return read(path)
-generate.read_image = slowly
+workers.read_image = slowly
 sys.exit(generate_regions.main(sys.argv[1:]))
 """
 
@@ -363,7 +365,7 @@ def test_summary(tmp_path, counts):
         RegionRow(str(i), 9, 9, np.zeros((n, 4), "f4"), np.zeros(n)) for i, n in enumerate(counts)
     ]
     write_store(tmp_path / "r", rows, dict(failures=[["a", "empty"]]))
-    summary = generate.summarise(tmp_path / "r")
+    summary = summarise(tmp_path / "r")
     assert summary == dict(
         images=len(counts),
         boxes=sum(counts),

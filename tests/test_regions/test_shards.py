@@ -20,10 +20,10 @@ from mmregioncon.regions import (
     RandomRegions,
     RegionStore,
     RegionStoreError,
-    generate,
     generate_regions,
     list_images,
     merge_shards,
+    parts,
     store,
     write_store,
 )
@@ -38,7 +38,7 @@ FORK = multiprocessing.get_context("fork")
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(generate, "CHUNK_IMAGES", 8)  # parts of 4
+    monkeypatch.setattr(parts, "CHUNK_IMAGES", 8)  # parts of 4
 
 
 def run(images, out, proposer=RANDOM, workers=1, **options):
@@ -216,8 +216,8 @@ def test_two_writers(tmp_path, images, second):
     out = tmp_path / "r"
     make_shards(images, out, 2)
     with (
-        generate._only_writer(out),
-        generate._only_writer(shard_path(out, 1, 2)),
+        parts.only_writer(out),
+        parts.only_writer(shard_path(out, 1, 2)),
     ):
         assert "another run is writing it" in in_a_process(second, images, out)
     assert not out.exists()
@@ -294,7 +294,7 @@ def test_a_killed_process_leaves_no_lock_behind():
 
 
 def test_killed_ten_times_at_random_moments(tmp_path, monkeypatch):
-    monkeypatch.setattr(generate, "CHUNK_IMAGES", 16)
+    monkeypatch.setattr(parts, "CHUNK_IMAGES", 16)
     folder = tmp_path / "images"
     folder.mkdir()
     cv2.imwrite(str(folder / "000.png"), make_image(0))
