@@ -1,11 +1,23 @@
+import random
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from mmengine.registry import DefaultScope
 
 torch.set_num_threads(1)  # tiny tensors: a second thread only waits, for long on a busy machine
+cv2.setNumThreads(0)  # some tests fork, and OpenCV's threads are not there in a fork
+settings.register_profile(
+    "busy_machine",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("busy_machine")
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +32,14 @@ def golden():
         return cache[name]
 
     return load
+
+
+@pytest.fixture(autouse=True)
+def own_seed():
+    """What a test draws does not depend on the tests before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

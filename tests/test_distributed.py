@@ -1,7 +1,7 @@
 """Two gloo processes on the CPU: a step under DDP, and random states of all ranks."""
 
-import os
-import socket
+import tempfile
+from datetime import timedelta
 
 import pytest
 import torch
@@ -18,21 +18,17 @@ WORLD = 2
 SIDES = ((0.1, 0.15), (0.7, 0.9))
 
 
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
 def in_two_processes(work, *args):
     """Run ``work(rank, *args)`` in two processes that form a group."""
-    mp.spawn(_join_and_work, args=(free_port(), work, args), nprocs=WORLD)
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(_join_and_work, args=(f"file://{folder}/group", work, args), nprocs=WORLD)
 
 
-def _join_and_work(rank, port, work, args):
+def _join_and_work(rank, meet, work, args):
     torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    dist.init_process_group("gloo", rank=rank, world_size=WORLD)
+    dist.init_process_group(
+        "gloo", init_method=meet, rank=rank, world_size=WORLD, timeout=timedelta(minutes=10)
+    )
     try:
         work(rank, *args)
     finally:

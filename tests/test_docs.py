@@ -58,7 +58,7 @@ def test_the_added_method_trains_and_its_checkpoint_has_a_detectors_names(projec
         env=dict(ENV, PYTHONPATH=str(project)),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     losses = [float(x) for x in re.findall(r"loss_regions: ([\d.]+)", done.stdout + done.stderr)]

@@ -17,10 +17,16 @@ def pin_opencv():
 
 @contextlib.contextmanager
 def one_opencv_thread():
-    """One OpenCV thread in this process, and so in the workers that are forked within."""
+    """One OpenCV thread in this process, and so in the workers that are forked within.
+
+    Where there is one already nothing is set: asking for one again waits for ever in a fork of a
+    process with OpenCV threads.
+    """
     before = cv2.getNumThreads()
-    cv2.setNumThreads(0)
+    if before > 1:
+        cv2.setNumThreads(0)
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        if before > 1:
+            cv2.setNumThreads(before)

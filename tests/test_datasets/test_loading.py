@@ -29,7 +29,7 @@ def load(path, height, width, **kwargs):
     return LoadRegionImage(**kwargs)(row)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 900), st.booleans())
 def test_what_is_left_is_enough(height, width, min_side, exif):
     content = JPEG + b"Exif\x00\x00" * exif

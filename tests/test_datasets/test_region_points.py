@@ -60,7 +60,7 @@ def in_image(view, points):
 maps = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 30), st.integers(0, 10**6))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps, st.sampled_from([(160, 120), (37, 211), (64, 64)]), st.booleans(), st.integers(1, 9))
 def test_points_lie_in_the_view_and_in_their_region(shape, size, matched, num):
     """Of any map at any resolution, also one with holes that belong to no region."""

@@ -30,7 +30,7 @@ def test_starts_with_random_unit_vectors():
 
 
 @given(counts=st.lists(st.integers(0, LENGTH), max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_key_is_lost_or_doubled(counts):
     queue = MemoryQueue(LENGTH, dim=2)
     expected = deque(queue.negatives().tolist(), maxlen=LENGTH)

@@ -165,7 +165,7 @@ def region_rows(draw):
     return rows
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(region_rows())
 def test_any_rows_survive_a_round_trip_through_coco_json(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("round")

@@ -60,7 +60,7 @@ def test_recall_of_demo_objects():
 SIDES = st.integers(1, 3000)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIDES, SIDES, st.integers(1, 400), st.data())
 def test_boxes_of_the_reduced_picture_map_back(height, width, long_side, data):
     small = reduce_image(np.zeros((height, width, 3), np.uint8), long_side).shape[:2]

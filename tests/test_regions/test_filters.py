@@ -62,7 +62,7 @@ def naive_nms(boxes, order, threshold):
     return kept
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 40), st.integers(0, 10**6))
 def test_nms_against_naive(num, seed):
     rng = np.random.default_rng(seed)

@@ -21,7 +21,7 @@ from .helpers import make_image
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from([4, 254, 255, 65534]).flatmap(
     lambda top: hnp.arrays(np.int32, SHAPES, elements=st.integers(-1, top))
 ))  # fmt: skip

@@ -200,7 +200,7 @@ def in_a_process(function, *args):
 
     queue = FORK.Queue()
     process = start(call, queue)
-    message = queue.get(timeout=30)
+    message = queue.get(timeout=120)
     process.join()
     return message
 
@@ -253,11 +253,13 @@ def test_disk_full(tmp_path, images, task, file):
 
 @REGION_PROPOSERS.register_module()
 class SlowRandomRegions(RandomRegions):
-    """Takes its time, and counts the images."""
+    """Takes its time, counts the images, and waits after a number of them."""
 
-    log = "/dev/null"
+    log, limit = "/dev/null", 0
 
     def __call__(self, img, img_path):
+        while os.path.getsize(self.log) > self.limit:  # that of /dev/null is 0
+            time.sleep(0.001)
         with open(self.log, "a") as log:
             log.write(".")
         time.sleep(0.008)
@@ -289,7 +291,7 @@ def test_a_killed_process_leaves_no_lock_behind():
     process.kill()
     process.join()
     for lock in locks:
-        assert lock.acquire(timeout=1)
+        assert lock.acquire(timeout=10)
         lock.release()
 
 
@@ -305,10 +307,12 @@ def test_killed_ten_times_at_random_moments(tmp_path, monkeypatch):
     for attempt in range(10):
         log, before = tmp_path / f"{attempt}.log", saved(tmp_path)
         log.touch()
+        moment = moments.randint(0, 30)  # ten times that, and 8 more, are not all the images
         monkeypatch.setattr(SlowRandomRegions, "log", log)
+        monkeypatch.setattr(SlowRandomRegions, "limit", moment + 6)
         process = start(in_two_shards, images, out)
-        moment = moments.randint(0, 38)  # ten times that are not all the images
         while log.stat().st_size < moment:
+            assert process.is_alive()
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.01))
         process.kill()
@@ -322,6 +326,7 @@ def test_killed_ten_times_at_random_moments(tmp_path, monkeypatch):
     for moment in (0, 0.01, 0.02):  # while it is merging, perhaps
         process = start(in_two_shards, images, out)
         while not shard_path(out, 1, 2).exists():
+            assert process.is_alive()
             time.sleep(0.001)
         time.sleep(moment)
         process.kill()

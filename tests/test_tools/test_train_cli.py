@@ -1,6 +1,7 @@
 """tools/train.py, test.py and dist_train.sh as a user calls them, on a toy model."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,10 @@ def test_train_resume_and_test(config, tmp_path):
 @pytest.mark.slow
 def test_two_processes_without_gpu(config, tmp_path):
     script = TOOLS / "dist_train.sh"
-    done = call("env", "PORT=29641", "bash", script, config, "2", "--work-dir", "o", cwd=tmp_path)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = f"PORT={server.getsockname()[1]}"
+    done = call("env", port, "bash", script, config, "2", "--work-dir", "o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert torch.load(tmp_path / "o/epoch_1.pth", weights_only=True)["meta"]["iter"] == 2
 
