@@ -8,6 +8,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from mmengine.registry import DefaultScope
 
+import mmregioncon  # noqa: F401  lets MMEngine's checkpoints be loaded with weights_only=True
+
 torch.set_num_threads(1)  # tiny tensors: a second thread only waits, for long on a busy machine
 cv2.setNumThreads(0)  # some tests fork, and OpenCV's threads are not there in a fork
 settings.register_profile(

@@ -31,8 +31,23 @@ def apply_resume(cfg, resume):
         return
     if resume != "auto" and "://" not in resume and not Path(resume).is_file():
         raise ConfigError(f"--resume {resume}: no such file. Without a path, the newest is taken.")
+    if resume == "auto":
+        check_last_checkpoint(Path(cfg.work_dir))
     cfg.resume = True
     cfg.load_from = None if resume == "auto" else resume
+
+
+def check_last_checkpoint(work_dir):
+    """Refuse a ``last_checkpoint`` that names no file: a run was killed while it wrote that."""
+    marker = work_dir / "last_checkpoint"
+    last = marker.read_text().strip() if marker.is_file() else None
+    if last is None or "://" in last or Path(last).is_file():
+        return
+    found = sorted(work_dir.glob("*.pth"), key=lambda file: file.stat().st_mtime)
+    there = f"the newest here is {found[-1]}" if found else f"there is none in {work_dir}"
+    raise ConfigError(
+        f"{marker}: names '{last}', which is no file; pass a checkpoint: --resume FILE ({there})"
+    )
 
 
 def apply_amp(cfg):

@@ -84,6 +84,19 @@ def test_two_processes_without_gpu(config, tmp_path):
     assert torch.load(tmp_path / "o/epoch_1.pth", weights_only=True)["meta"]["iter"] == 2
 
 
+@pytest.mark.parametrize(
+    ("checkpoints", "told"), [(["epoch_1.pth"], "newest here is out/epoch_1.pth"), ([], "none in")]
+)
+def test_resume_when_last_checkpoint_names_none(config, tmp_path, checkpoints, told):
+    (tmp_path / "out").mkdir()
+    for name in ("last_checkpoint", *checkpoints):  # killed before the name was in the file
+        (tmp_path / "out" / name).touch()
+    done = python("train.py", config, "--work-dir", "out", "--resume", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: out/last_checkpoint: names '', which is no file" in done.stderr
+    assert told in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "told"),
