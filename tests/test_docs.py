@@ -1,5 +1,6 @@
 """What the docs show is run."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from test_end_to_end import ENV, as_arguments
-from tiny_soco import shrink_options
+from tiny_models import finite_step
+from tiny_soco import shrink_options, tiny_batch, tiny_model
 
 from mmregioncon.regions import RegionRow, write_store
+from mmregioncon.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +43,34 @@ def project(tmp_path):
         rows.append(RegionRow(f"{i}.png", 96, 96, boxes, np.ones(3, np.float32)))
     write_store(tmp_path / "regions.arrow", rows, dict(root=str(tmp_path)))
     return tmp_path
+
+
+@pytest.fixture
+def method(project, monkeypatch):
+    """A tiny model of the added method."""
+    monkeypatch.syspath_prepend(project)
+    importlib.import_module("my_project.batch_nce")
+    head = dict(_delete_=True, type="BatchNCEHead")
+    yield tiny_model(type="BatchNCE", predictor=None, head=head, teacher=dict(momentum=0.99))
+    for name in ("BatchNCE", "BatchNCEHead"):
+        MODELS.module_dict.pop(name)
+    for name in ("my_project", "my_project.batch_nce"):
+        sys.modules.pop(name)
+
+
+@pytest.mark.parametrize("side", [(0.1, 0.15), (0.8, 0.9)])
+def test_the_added_method_gives_ddp_all_gradients(method, side):
+    """Also those of pyramid levels on which no region lies."""
+    losses = finite_step(method, tiny_batch(sizes=(64, 64), side=side))
+    assert losses["loss_regions"] > 0
+
+
+def test_empty_slots_do_not_count_in_the_added_method(method):
+    batch = tiny_batch(sizes=(64, 64), num_regions=1, batch_size=2)
+    for sample in batch[1]:
+        for view in sample.views:
+            view.ids[:] = -1
+    assert finite_step(method, batch)["loss_regions"] == 0
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ class Colours(NamedTuple):
         hue: shift in turns of the colour circle, -0.5 to 0.5.
         grey: whether the view becomes grey.
         sigma: standard deviation of the blur, in pixels.
+        taps: width of the blur's kernel, or 0 for Pillow's (:func:`blur_kernel`).
         threshold: values from here on are inverted.
     """
 
@@ -27,20 +28,27 @@ class Colours(NamedTuple):
     hue: float = 0.0
     grey: bool = False
     sigma: float = 0.0
+    taps: int = 0
     threshold: float = 256.0
 
 
-def blur_kernel(sigma):
-    """Pillow's Gaussian: three times a box whose outer two pixels count in part.
+def blur_kernel(sigma, taps=0):
+    """Pillow's Gaussian, three times a box whose outer two pixels count in part, or a sampled one.
 
-    Unlike samples of a Gaussian it has the variance ``sigma ** 2`` however small that is.
+    Pillow's has the variance ``sigma ** 2`` however small that is; samples of a Gaussian have not,
+    least of all those of a wide one in a narrow kernel.
 
     Args:
         sigma: standard deviation in pixels, one number or ``(B,)``.
+        taps: as many samples of a Gaussian, odd; 0 is Pillow's.
 
     Returns:
         np.ndarray: ``(..., L)`` float64 weights, L odd and as long as the largest sigma needs.
     """
+    if taps:
+        offset = np.arange(taps) - taps // 2
+        samples = np.exp(-0.5 * (offset / np.asarray(sigma)[..., None]) ** 2)
+        return samples / samples.sum(-1, keepdims=True)
     variance = np.asarray(sigma, dtype=np.float64)[..., None] ** 2 / 3
     whole = np.floor((np.sqrt(12 * variance + 1) - 1) / 2)
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance)

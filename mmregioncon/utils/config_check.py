@@ -49,7 +49,7 @@ def check_queues(cfg, world_size):
     images = loader.get("batch_size", 0) * world_size
     origin = f"train_dataloader.batch_size x {world_size} rank{'s' if world_size > 1 else ''}"
     most = max(
-        (_get(loader, path) for path in _find(loader, lambda k, v: k == "max_regions")), default=1
+        (step.get("max_regions", 100) for step in _transforms(cfg, "CommonRegions")), default=1
     )
     for path in _find(cfg.get("model", {}), lambda k, v: k in ("length", "queue_len"), "model"):
         length, keys, step = _get(cfg, path), images, f"one step has {images} keys ({origin})"
@@ -71,13 +71,34 @@ def check_parts(cfg):
     Args:
         cfg: a pre-training config.
     """
-    model = cfg.get("model", {})
-    for step in _transforms(cfg, "SampleRegionPoints"):
-        if (model.get("head") or {}).get("level") == "point" and not step.get("matched"):
+    for check in (_check_points, _check_patches, _check_views, _check_crops, _check_colours):
+        check(cfg, cfg.get("model", {}))
+
+
+def _check_points(cfg, model):
+    """PLRC has points, of regions that the head can contrast."""
+    steps, head = _transforms(cfg, "SampleRegionPoints"), model.get("head") or {}
+    if _last_name(model) == "PLRC" and not steps:
+        raise ConfigError(
+            f"{cfg.filename}: PLRC needs SampleRegionPoints in train_dataloader.dataset.pipeline, "
+            "and before it a label map: GridLabels, FelzenszwalbLabels or MaskLabels"
+        )
+    for step in steps:
+        if head.get("level") == "point" and not step.get("matched"):
             raise ConfigError(
                 f"{cfg.filename}: model.head.level='point' needs the same points in both views: "
                 "set SampleRegionPoints.matched=True in train_dataloader.dataset.pipeline"
             )
+        alone = step.get("max_regions") == 1 and head.get("negatives", "image") == "image"
+        if alone and _last_name(head) == "PLRCHead" and head.get("level") != "point":
+            raise ConfigError(
+                f"{cfg.filename}: SampleRegionPoints.max_regions=1 leaves nothing in an image to "
+                "contrast a region with: raise it, or set model.head.negatives='batch'"
+            )
+
+
+def _check_patches(cfg, model):
+    """DetCo's patches fit the crop and the projector."""
     for step in _transforms(cfg, "JigsawPatches"):
         patches, found = step.get("grid", 3) ** 2, model.projector.get("num_patches", 9)
         if patches != found:
@@ -85,6 +106,43 @@ def check_parts(cfg):
                 f"{cfg.filename}: model.projector.num_patches={found}, but JigsawPatches in "
                 f"train_dataloader.dataset.pipeline makes {patches} (grid={step.get('grid', 3)})"
             )
+    for view in _views(cfg):
+        crops = [one.get("scale") for one in view if _last_name(one) == "RegionRandomResizedCrop"]
+        cuts = [one.get("crop_size", 255) for one in view if _last_name(one) == "JigsawPatches"]
+        if crops and cuts and crops[-1] != cuts[0]:
+            raise ConfigError(
+                f"{cfg.filename}: JigsawPatches.crop_size={cuts[0]} follows "
+                f"RegionRandomResizedCrop.scale={crops[-1]} in one view: make them equal"
+            )
+
+
+def _check_views(cfg, model):
+    """DetCo gets as many views as its terms need."""
+    if _last_name(model) != "DetCo" or "terms" not in model:
+        return
+    from mmregioncon.models.heads.detco_head import kinds_of_terms  # models import slowly
+
+    wanted, found = 2 * len(kinds_of_terms(model.terms)[0]), len(_views(cfg))
+    if found != wanted:
+        raise ConfigError(
+            f"{cfg.filename}: model.terms={tuple(model.terms)} needs {wanted} views, a query and a "
+            f"key of each kind; RegionMultiView.pipelines makes {found}"
+        )
+
+
+def _check_crops(cfg, model):
+    """CCOP's windows are drawn for the size that they are cropped to."""
+    for draw in _transforms(cfg, "DrawRegionCrops"):
+        for crop in _transforms(cfg, "RegionCrop"):
+            if crop.get("size") != draw.get("size"):
+                raise ConfigError(
+                    f"{cfg.filename}: DrawRegionCrops.size={draw.get('size')}, but "
+                    f"RegionCrop.size={crop.get('size')}: boxes would be judged at another size"
+                )
+
+
+def _check_colours(cfg, model):
+    """Colours that the loader leaves to the device are done there."""
     dataset = cfg.get("train_dataloader", {}).get("dataset") or {}
     preprocessor = (model.get("data_preprocessor") or {}).get("type", _default_preprocessor(cfg))
     if dataset.get("colours_on_device") and "RegionDataPreprocessor" not in preprocessor:
@@ -95,11 +153,21 @@ def check_parts(cfg):
         )
 
 
+def _last_name(part):
+    """The type of a part's config, without its scope."""
+    return str(part.get("type")).split(".")[-1]
+
+
 def _default_preprocessor(cfg):
     """What a model has that names none: ours, if it is one of this project."""
     scope, dot, _ = str(cfg.get("model", {}).get("type", "")).rpartition(".")
     own = (scope if dot else cfg.get("default_scope", "mmregioncon")) == "mmregioncon"
     return "RegionDataPreprocessor" if own else "that of the model"
+
+
+def _views(cfg):
+    """The pipelines of the views."""
+    return [view for multi in _transforms(cfg, "RegionMultiView") for view in multi["pipelines"]]
 
 
 def _transforms(cfg, name):

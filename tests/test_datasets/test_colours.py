@@ -102,6 +102,23 @@ def test_kernels_of_several_sigmas_are_those_of_each():
     np.testing.assert_allclose(kernels[1], blur_kernel(2.0), atol=1e-12)
 
 
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 2.0])
+def test_a_kernel_of_seven_pixels_is_a_sampled_gaussian(sigma):
+    kernel = cv2.getGaussianKernel(7, sigma)[:, 0]
+    np.testing.assert_allclose(blur_kernel(sigma, taps=7), kernel, atol=1e-12)
+    np.testing.assert_allclose(blur_kernel([1.0, sigma], taps=7)[1], kernel, atol=1e-12)
+    img = picture()
+    blur = TRANSFORMS.build(dict(type="RegionGaussianBlur", radius=sigma, prob=1.0, kernel_size=7))
+    theirs = cv2.GaussianBlur(img, (7, 7), sigma, borderType=cv2.BORDER_REPLICATE)
+    assert np.abs(blur(dict(img=img))["img"].astype(int) - theirs).max() <= 2
+
+
+@pytest.mark.parametrize("kernel_size", [0, 6])
+def test_a_kernel_has_a_middle(kernel_size):
+    with pytest.raises(ValueError, match=f"kernel_size={kernel_size} must be odd"):
+        TRANSFORMS.build(dict(type="RegionGaussianBlur", radius=1.0, kernel_size=kernel_size))
+
+
 def views(*pipelines, on_device=True):
     pipelines = [[dict(type="RegionResize", size=32), *steps] for steps in pipelines]
     make = RegionMultiView(pipelines)
@@ -123,7 +140,7 @@ def test_a_view_left_to_the_device_notes_what_it_would_have_got():
     assert sorted(colours.order) == [0, 1, 2, 3] and 0.6 <= colours.brightness <= 1.4
     built = [TRANSFORMS.build(step) for step in steps]
     fields = colours._asdict()
-    names = [("order", *FACTORS), ("grey",), ("sigma",), ("threshold",)]
+    names = [("order", *FACTORS), ("grey",), ("sigma", "taps"), ("threshold",)]
     img = plain["img"]
     for step, some in zip(built, names):
         img = step.paint(img, **{name: fields[name] for name in some})

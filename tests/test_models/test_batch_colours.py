@@ -54,6 +54,7 @@ def both_ways(images, steps, seed=0):
         (dict(JITTER, prob=1.0), 2.0, 16),
         (dict(GREY, prob=1.0), 0.3, 0.6),
         (dict(BLUR, prob=1.0), 0.8, 4),
+        (dict(BLUR, prob=1.0, kernel_size=7), 0.8, 4),
         (dict(SOLARISE, prob=1.0), 0, 0),
     ],
 )

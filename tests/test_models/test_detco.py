@@ -80,6 +80,19 @@ def test_stages_can_be_chosen():
     assert not untouched(model) and len(model.queues["local"]) == 2
 
 
+def test_stages_after_the_last_that_is_contrasted_are_refused():
+    """They would get no gradient, which DDP does not forgive."""
+    shallow = dict(
+        backbone__out_indices=(0, 1), projector__in_channels=[8, 16], head__stage_weights=(0.5, 1.0)
+    )
+    with pytest.raises(ValueError, match=r"ends with 1, .*set model.backbone.num_stages=2"):
+        tiny_detco(**shallow)
+    cut = dict(backbone__num_stages=2, backbone__strides=(1, 2), backbone__dilations=(1, 1))
+    model = tiny_detco(**shallow, **cut)
+    step(model, [tiny_views()])
+    assert not untouched(model)
+
+
 def test_a_stage_without_weight_trains_nothing():
     model = tiny_detco(head__stage_weights=(0, 0, 0, 1.0))
     step(model, [tiny_views()])

@@ -178,6 +178,7 @@ def test_overfits_eight_images():
     first, last = losses[0], losses[-1]
     assert last["loss_image"] < 0.5 * first["loss_image"], losses
     assert last["loss_contrast"] < 0.8 * first["loss_contrast"], losses
+    assert last["loss_affinity"] < 0.6 * first["loss_affinity"], losses
 
 
 class TestDegenerateBatches:

@@ -240,6 +240,10 @@ def test_centre_is_a_running_mean_of_valid_points_in_training_only():
         (dict(tau_s=0), "head.tau_s=0 must be above 0"),
         (dict(temperature=-0.2), "head.temperature=-0.2 must be above 0"),
         (dict(contrast_weight=-1), "head.contrast_weight=-1 must be at least 0"),
+        (
+            dict(image_weight=0, contrast_weight=0, affinity_weight=0),
+            "head: one of image_weight, contrast_weight, affinity_weight must be above 0",
+        ),
         (dict(tau_t_warmup=30), r"head.tau_t_warmup=30 must be in \[0, 1\]"),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import Registry
 
+from mmregioncon.datasets.transforms import CommonRegions
 from mmregioncon.utils.config_check import (
     ConfigError,
     check_options,
@@ -14,6 +15,8 @@ from mmregioncon.utils.config_check import (
 )
 
 THINGS = Registry("thing")
+PLRC = dict(type="PLRC", head=dict(type="PLRCHead"))
+ONE_REGION = dict(type="SampleRegionPoints", max_regions=1)
 
 
 @THINGS.register_module()
@@ -133,8 +136,19 @@ def test_explained_error_keeps_its_cause():
     ],
 )
 def test_a_queue_takes_the_keys_of_one_step(model, batch_size, world_size, message):
-    pipeline = [dict(type="CommonRegions", max_regions=10)]
-    loader = dict(batch_size=batch_size, dataset=dict(pipeline=pipeline))
+    step = dict(type="CommonRegions", max_regions=10)
+    check_queue(model, batch_size, world_size, step, message)
+
+
+def test_a_queue_takes_the_regions_that_common_regions_gives_by_default():
+    most = CommonRegions().max_regions
+    step, message = dict(type="CommonRegions"), f"may have {2 * most} keys"
+    check_queue(dict(roi_queue=dict(length=2 * most)), 2, 1, step, None)
+    check_queue(dict(roi_queue=dict(length=2 * most - 1)), 2, 1, step, message)
+
+
+def check_queue(model, batch_size, world_size, step, message):
+    loader = dict(batch_size=batch_size, dataset=dict(pipeline=[step]))
     cfg = _config(model=model, train_dataloader=loader)
     if message is None:
         check_queues(cfg, world_size)
@@ -156,10 +170,29 @@ def test_a_queue_takes_the_keys_of_one_step(model, batch_size, world_size, messa
             dict(type="JigsawPatches", grid=2),
             "num_patches=9, but .*makes 4",
         ),
+        (dict(type="PLRC"), dict(type="RegionSolarize"), "PLRC needs SampleRegionPoints"),
+        (PLRC, dict(type="SampleRegionPoints"), None),
+        (PLRC, ONE_REGION, "max_regions=1 leaves nothing .*model.head.negatives='batch'"),
+        (dict(head=dict(type="PLRCHead", negatives="batch")), ONE_REGION, None),
+        (dict(type="DetCo", terms=("gg",)), dict(type="RegionSolarize"), "needs 2 views.*makes 1"),
     ],
 )
 def test_model_and_pipeline_fit(model, step, message):
-    check_fit(model, dict(), step, message)
+    check_fit(model, dict(), step, message=message)
+
+
+@pytest.mark.parametrize("scale, fits", [(255, True), (256, False)])
+def test_patches_fit_the_crop(scale, fits):
+    steps = dict(type="RegionRandomResizedCrop", scale=scale), dict(type="JigsawPatches")
+    message = None if fits else "JigsawPatches.crop_size=255 follows .*scale=256"
+    check_fit(dict(projector=dict()), dict(), *steps, message=message)
+
+
+@pytest.mark.parametrize("size, fits", [(224, True), (192, False)])
+def test_crops_have_the_size_they_are_drawn_for(size, fits):
+    steps = dict(type="DrawRegionCrops", size=224), dict(type="RegionCrop", window=0, size=size)
+    message = None if fits else "DrawRegionCrops.size=224, but RegionCrop.size=192"
+    check_fit(dict(type="CCOP"), dict(), *steps, message=message)
 
 
 @pytest.mark.parametrize(
@@ -175,18 +208,20 @@ def test_model_and_pipeline_fit(model, step, message):
 )
 def test_colours_are_left_to_those_who_do_them(preprocessor, message):
     model = dict(data_preprocessor=preprocessor)
-    check_fit(model, dict(colours_on_device=True), dict(type="RegionSolarize"), message)
-    check_fit(model, dict(), dict(type="RegionSolarize"), None)
+    check_fit(model, dict(colours_on_device=True), dict(type="RegionSolarize"), message=message)
+    check_fit(model, dict(), dict(type="RegionSolarize"), message=None)
 
 
 @pytest.mark.parametrize("name, own", [("mmregioncon.SoCo", True), ("mmpretrain.MoCo", False)])
 def test_only_our_models_do_colours_by_default(name, own):
     message = None if own else "type='that of the model' does nothing to colours"
-    check_fit(dict(type=name), dict(colours_on_device=True), dict(type="RegionSolarize"), message)
+    check_fit(
+        dict(type=name), dict(colours_on_device=True), dict(type="RegionSolarize"), message=message
+    )
 
 
-def check_fit(model, dataset, step, message):
-    views = dict(type="RegionMultiView", pipelines=[[dict(type="RegionResize"), step]])
+def check_fit(model, dataset, *steps, message):
+    views = dict(type="RegionMultiView", pipelines=[[dict(type="RegionResize"), *steps]])
     loader = dict(dataset=dict(dataset, pipeline=[dict(type="LoadRegionImage"), views]))
     cfg = _config(model=model, train_dataloader=loader)
     if message is None:

@@ -4,6 +4,7 @@ _base_ = "region_loader.py"
 region_file = "data/coco/regions_train2017_ccop.arrow"
 # a box stays if so much of it is inside both crops, and larger than so many pixels of the views
 stays = dict(min_visible=0.6, min_area=144)
+blur_7x7 = dict(_base_.half_blur, kernel_size=7)
 # large JPEGs are decoded smaller, but the smallest crop still has a view's pixels
 load_image = dict(type="LoadRegionImage", min_side=818)
 train_pipeline = [
@@ -24,7 +25,7 @@ train_pipeline = [
                 _base_.flip,
                 _base_.jitter,
                 _base_.grey,
-                _base_.half_blur,
+                blur_7x7,
             ]
             for window in (0, 1)
         ],

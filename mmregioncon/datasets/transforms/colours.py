@@ -114,18 +114,30 @@ class RegionRandomGrayscale(ColourTransform, mmcv.transforms.RandomGrayscale):
 
 @TRANSFORMS.register_module()
 class RegionGaussianBlur(ColourTransform, mmpretrain.GaussianBlur):
-    """mmpretrain's ``GaussianBlur``, which is Pillow's."""
+    """mmpretrain's ``GaussianBlur``, which is Pillow's, or one whose kernel has a width of its own.
+
+    Args:
+        kernel_size: width of the kernel in pixels, odd; ``None`` is Pillow's.
+        kwargs: those of mmpretrain's.
+    """
+
+    def __init__(self, *args, kernel_size=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        if kernel_size is not None and (kernel_size < 1 or kernel_size % 2 == 0):
+            raise ValueError(f"RegionGaussianBlur.kernel_size={kernel_size} must be odd")
+        self.kernel_size = kernel_size
 
     def draw(self):
         """A standard deviation."""
         if self.random_disable():
             return {}
-        return dict(sigma=self.random_magnitude() if self.radius is None else self.radius)
+        sigma = self.random_magnitude() if self.radius is None else self.radius
+        return dict(sigma=sigma, taps=self.kernel_size or 0)
 
-    def paint(self, img, sigma):
+    def paint(self, img, sigma, taps):
         """Filter rows and columns."""
         # OpenCV calculates with 8 bits of a weight: let those sum to one
-        kernel = np.rint(256 * blur_kernel(sigma))
+        kernel = np.rint(256 * blur_kernel(sigma, taps))
         kernel[len(kernel) // 2] += 256 - kernel.sum()
         kernel = (kernel / 256).astype(np.float32)
         return cv2.sepFilter2D(img, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)

@@ -50,6 +50,13 @@ class DetCo(RegionContrastModel):
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{key} has {count}" for key, count in counts.items())
             raise ValueError(f"{found}: each needs one entry for every stage that is contrasted")
+        last = max(getattr(self.backbone, "out_indices", ()), default=None)
+        if last is not None and getattr(self.backbone, "num_stages", 0) > last + 1:
+            raise ValueError(
+                f"model.backbone.out_indices ends with {last}, so that later stages would get no "
+                f"gradient: set model.backbone.num_stages={last + 1}, and as many strides and "
+                "dilations"
+            )
 
     def views_by_kind(self, views):
         """``{kind: (query view, key view)}``, the patches still in strips."""

@@ -4,6 +4,8 @@ Images are ``(B, 3, H, W)`` float32 BGR from 0 to 255. The numbers come from the
 read back from the device.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -36,7 +38,9 @@ def change_colours(images, colours):
         for step, (change, numbers, drawn) in enumerate(jitter):
             _change(images, change, numbers, drawn & (turn == step))
     _change(images, saturation, np.zeros(len(images)), each.grey)
-    _change(images, blur, each.sigma, each.sigma > 0)
+    for taps in np.unique(each.taps):
+        kernel = partial(blur, taps=taps)
+        _change(images, kernel, each.sigma, (each.sigma > 0) & (each.taps == taps))
     _change(images, solarise, each.threshold, each.threshold < 256)
     return images
 
@@ -98,9 +102,9 @@ def hue(images, turns):
     return value[:, None] - chroma[:, None] * part
 
 
-def blur(images, sigmas):
+def blur(images, sigmas, taps):
     """Filter rows and columns with :func:`blur_kernel`."""
-    kernels = torch.from_numpy(blur_kernel(sigmas))
+    kernels = torch.from_numpy(blur_kernel(sigmas, taps))
     kernels = kernels.to(images.device, images.dtype, non_blocking=True)
     kernels = kernels.repeat_interleave(3, 0)[:, None]
     channels, radius = len(kernels), kernels.shape[-1] // 2

@@ -199,6 +199,8 @@ class PLRCHead(BaseModule):
         if base_temperature is not None:
             temperatures["base_temperature"] = base_temperature
         _check_range(self.weights, lambda value: value >= 0, "at least 0")
+        if not any(self.weights.values()):
+            raise ValueError(f"model.head: one of {', '.join(self.weights)} must be above 0")
         _check_range(temperatures, lambda value: value > 0, "above 0")
         shares = dict(tau_t_warmup=tau_t_warmup, centre_momentum=centre_momentum)
         _check_range(shares, lambda value: 0 <= value <= 1, "in [0, 1]")
