@@ -47,11 +47,13 @@ def _is_locked(file):
 
 
 def remove_parts(folder):
+    """Remove the parts in a folder of :func:`only_writer`."""
     for part in folder.glob("part-*"):
         part.unlink()
 
 
 def differences(store, metadata):
+    """Keys of ``metadata`` that a region file has otherwise, or not at all."""
     return [key for key, value in metadata.items() if store.metadata.get(key) != value]
 
 
