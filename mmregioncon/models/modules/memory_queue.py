@@ -37,7 +37,7 @@ class MemoryQueue(nn.Module):
 
     @torch.no_grad()
     def negatives(self):
-        """The keys ``(Q, D)`` float32, no copy: another call changes them, so backward comes first."""
+        """The keys ``(Q, D)`` float32, no copy: the next call changes them, after backward."""
         if self._waiting is not None:
             places, keys = self._waiting
             self.keys[places] = keys
