@@ -277,7 +277,8 @@ def test_bad_proposer(tmp_path, image_tree, proposer, message):
 
 
 SLOW_TOOL = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's "&"
 from mmregioncon.regions import parts, workers
 sys.path.insert(0, "tools")
 import generate_regions
