@@ -69,10 +69,11 @@ def ap_rows(evaluations, classes):
     """
     keys = {name: f"coco/bbox_{key}" for name, key in METRICS.items()}
     keys.update({f"AP, {name}": f"coco/{name}_precision" for name in classes})
-    return [
-        dict(name=name, **{run: 100 * max(evaluations[run][key], 0) for run in evaluations})
-        for name, key in keys.items()
-    ]
+
+    def per_cent(key):
+        return {run: round(100 * max(found[key], 0), 2) for run, found in evaluations.items()}
+
+    return [dict(name=name, **per_cent(key)) for name, key in keys.items()]
 
 
 def draw_detections(data, result_files):
