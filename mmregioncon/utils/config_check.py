@@ -7,6 +7,8 @@ from difflib import get_close_matches
 
 from mmengine.runner import Runner
 
+from mmregioncon.registry import TRANSFORMS
+
 # How alike two keys must be before one is taken for a typo of the other.
 SIMILARITY = 0.8
 # Top-level keys that mmdet, MMEngine or our tools read besides Runner's arguments.
@@ -49,7 +51,7 @@ def check_queues(cfg, world_size):
     images = loader.get("batch_size", 0) * world_size
     origin = f"train_dataloader.batch_size x {world_size} rank{'s' if world_size > 1 else ''}"
     most = max(
-        (step.get("max_regions", 100) for step in _transforms(cfg, "CommonRegions")), default=1
+        (_argument(step, "max_regions") for step in _transforms(cfg, "CommonRegions")), default=1
     )
     for path in _find(cfg.get("model", {}), lambda k, v: k in ("length", "queue_len"), "model"):
         length, keys, step = _get(cfg, path), images, f"one step has {images} keys ({origin})"
@@ -100,15 +102,16 @@ def _check_points(cfg, model):
 def _check_patches(cfg, model):
     """DetCo's patches fit the crop and the projector."""
     for step in _transforms(cfg, "JigsawPatches"):
-        patches, found = step.get("grid", 3) ** 2, model.projector.get("num_patches", 9)
+        grid = _argument(step, "grid")
+        patches, found = grid**2, model.projector.get("num_patches", 9)
         if patches != found:
             raise ConfigError(
                 f"{cfg.filename}: model.projector.num_patches={found}, but JigsawPatches in "
-                f"train_dataloader.dataset.pipeline makes {patches} (grid={step.get('grid', 3)})"
+                f"train_dataloader.dataset.pipeline makes {patches} (grid={grid})"
             )
     for view in _views(cfg):
         crops = [one.get("scale") for one in view if _last_name(one) == "RegionRandomResizedCrop"]
-        cuts = [one.get("crop_size", 255) for one in view if _last_name(one) == "JigsawPatches"]
+        cuts = [_argument(one, "crop_size") for one in view if _last_name(one) == "JigsawPatches"]
         if crops and cuts and crops[-1] != cuts[0]:
             raise ConfigError(
                 f"{cfg.filename}: JigsawPatches.crop_size={cuts[0]} follows "
@@ -151,6 +154,12 @@ def _check_colours(cfg, model):
             f"model.data_preprocessor.type={preprocessor!r} does nothing to colours: use "
             "'mmregioncon.RegionDataPreprocessor'"
         )
+
+
+def _argument(step, name):
+    """An argument of a transform of ours, by its constructor's default if the config has none."""
+    built = TRANSFORMS.get(_last_name(step))
+    return step.get(name, inspect.signature(built).parameters[name].default)
 
 
 def _last_name(part):
